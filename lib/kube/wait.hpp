@@ -1,0 +1,68 @@
+// Following objects of several kinds as they change: list, watch, bookmarks, relist on 410, identity by UID.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/clock.hpp"
+#include "kube/client.hpp"
+
+namespace vmbackup::kube {
+
+// One change of one object, as the follower saw it.
+struct Change {
+  enum class Type {
+    present,  // it is there: listed at the start, added, modified, or found changed after a gap
+    gone,     // it is not there any more; `object` is the last state seen
+    gap,      // events of this source may have been missed (relisted after 410); no object. Evidence that needs an unbroken watch ends here
+    lost,     // an optional source cannot be followed; `error` says why. No more changes of it come
+  };
+  Type type = Type::present;
+  int source = 0;  // as returned by follow()
+  json::Value object;
+  std::optional<base::Error> error;
+};
+
+// One watch per followed kind, for any number of objects. An object that was deleted and made again under the same name gives `gone` (old UID)
+// and then `present` (new UID). A watch that ends is begun again where it stopped; while the server is away it is tried again, with
+// growing pauses, until the caller's deadline. Not thread-safe: one thread uses it. Destroying it ends all its watches.
+class Follower {
+ public:
+  Follower(Client& client, base::Clock& clock);
+  ~Follower();
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+
+  struct Options {
+    std::string label_selector;
+    std::string field_selector;
+    // When the list or watch is refused (403, 404): false fails next(), true gives one `lost` and goes on with the rest.
+    bool optional = false;
+  };
+  // Adds a source; nothing is sent before the next call of next(). Returns its number.
+  int follow(const Resource& resource, const std::string& ns, const Options& options);
+  // Ends one source; its pending changes are dropped.
+  void unfollow(int source);
+  // True once the source's first list was delivered by next() whole, so that an object not seen by then does not exist.
+  bool synced(int source) const;
+
+  // Blocks until the next change. timeout: the deadline passed. cancelled: stop was requested. Else the error of a required source that will
+  // not heal (unauthenticated, forbidden, not_found, invalid).
+  base::Result<Change> next(const base::Deadline& deadline, const std::stop_token& stop);
+
+ private:
+  struct Source;
+  Client& client_;
+  base::Clock& clock_;
+  std::shared_ptr<WatchQueue> queue_;
+  std::map<int, std::unique_ptr<Source>> sources_;
+  std::vector<Change> pending_;
+  int last_source_ = 0;
+};
+
+}  // namespace vmbackup::kube
