@@ -1,0 +1,44 @@
+// What happens during a run, told as it happens. No text for people: cli/progress has that.
+#pragma once
+
+#include <string>
+
+#include "base/clock.hpp"
+
+namespace vmbackup::backup {
+
+struct Event {
+  enum class Kind {
+    planned,      // the plan is made; nothing was changed yet
+    created,      // the VirtualMachineSnapshot exists; `text` is its UID
+    phase,        // `text` is the phase's word
+    waiting,      // not yet under way or in an error state; `text` is the server's reason. Told when it changes
+    indication,   // a new word in status.indications
+    disk_begun,   // VolumeSnapshot of `disk` exists, not cut yet
+    cut,          // `disk` was cut; `time` is the storage's time of it
+    disk_ready,   // the VolumeSnapshot of `disk` may be used
+    disk_error,   // the storage refused; `text` is its message. Told when it changes
+    ready,        // readyToUse became true
+    deleting,     // deletion was sent, or someone sent it
+    gone,         // an object is gone; `object` names it
+    watch_gap,    // events may have been missed; everything was read anew
+    unreadable,   // a kind that only refines the report may not be read; `object` the kind, `text` why
+    warning,      // `text` is a sentence that the operator must see
+  };
+  Kind kind = Kind::warning;
+  std::string ns;
+  std::string vm;      // may be empty (wait, delete of a snapshot whose VM is unknown)
+  std::string object;  // snapshot name, or "Kind ns/name" for gone
+  std::string disk;
+  std::string text;
+  base::WallTime time{};  // when we saw it; for cut: see there
+};
+
+// One of the project's four interfaces. Called on the thread that runs the procedure; must not block for long and must not throw.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on(const Event& event) = 0;
+};
+
+}  // namespace vmbackup::backup

@@ -1,0 +1,53 @@
+// Looking at snapshots that exist: list, show, wait, delete.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/events.hpp"
+#include "backup/report.hpp"
+#include "backup/snapshot.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "kube/client.hpp"
+
+namespace vmbackup::backup {
+
+struct ListRequest {
+  std::string ns;  // "" = all namespaces
+  std::string vm;  // "" = of all VMs
+};
+// Oldest first, then by name. Disks come from status.snapshotVolumes alone (names only, no cut times): one request for all. No snapshots is an empty list.
+// precondition: no snapshot API. With `vm`: a VM that has no snapshot and does not exist is not_found.
+base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
+                                                       const std::stop_token& stop);
+
+// One snapshot with content and VolumeSnapshots (as far as they may be read; what may not is in `reasons`).
+// not_found: no such snapshot, with "did you mean". The item's error is empty; outcome is done for Succeeded and ready, else failed.
+base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+                                         const std::stop_token& stop);
+
+enum class AwaitState { ready, cut, deleted };
+// Follows an existing snapshot until `state`; ends and errors as take_snapshot. For `deleted`, being there no more is success.
+SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const kube::Name& name, AwaitState state,
+                            const base::Deadline& deadline, const std::stop_token& stop);
+
+// What a delete will remove and what Retain keeps; with UIDs, so that nothing but the planned object can be hit.
+struct DeletePlan {
+  DeleteItem item;
+  kube::Name name;
+  std::string uid;
+  std::string api_version;
+  std::string content;
+  bool retains = false;
+};
+// not_found: no such snapshot, with "did you mean".
+base::Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+                                     const std::stop_token& stop);
+// Sends the delete (UID as precondition) and waits until the snapshot and, unless it is retained, its content are gone.
+// item.error: precondition (replaced since the plan), timeout (what still exists is named), cancelled, or what the client said.
+DeleteItem delete_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const DeletePlan& plan, bool wait,
+                           const base::Deadline& deadline, const std::stop_token& stop);
+
+}  // namespace vmbackup::backup

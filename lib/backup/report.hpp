@@ -1,0 +1,78 @@
+// What a run did: typed values that every output format is a view of. Fields are only ever added.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+
+namespace vmbackup::backup {
+
+enum class Outcome { done, failed, skipped, planned };
+const char* to_string(Outcome outcome);
+
+struct DiskReport {
+  std::string name;             // the VM's volume
+  std::string source;           // "persistentVolumeClaim", "dataVolume", "containerDisk", ...
+  std::string claim;            // PVC, empty where there is none
+  bool included = false;
+  bool counts = true;           // a disk whose absence makes the snapshot incomplete
+  std::string reason;           // why it is not included
+  std::string volume_snapshot;  // name, empty when not included or not readable
+  std::string snapshot_class;   // empty when VolumeSnapshots may not be read
+  std::optional<base::WallTime> cut_time;
+  std::optional<bool> ready;
+  std::string error;
+};
+
+// One VirtualMachineSnapshot, or the failed try to make one.
+struct SnapshotItem {
+  std::string ns;
+  std::string vm;
+  std::string name;
+  std::string uid;
+  Outcome outcome = Outcome::failed;
+  std::string phase;  // KubeVirt's word; empty before there is one
+  bool ready_to_use = false;
+  std::vector<std::string> indications;
+  bool complete = false;  // every disk that counts is included; false while not known
+  std::vector<std::string> reasons;  // why it is incomplete or failed, one sentence each
+  std::vector<DiskReport> disks;
+  std::string deletion_policy;   // "Delete", "Retain", ...
+  std::string failure_deadline;  // as KubeVirt has it; "5m" where the object has none
+  std::string run;               // our run id, empty for those of other tools
+  std::string content;           // VirtualMachineSnapshotContent, may be empty
+  std::optional<base::WallTime> created;        // metadata.creationTimestamp
+  std::optional<base::WallTime> creation_time;  // all cuts made
+  std::optional<double> seconds;                // from our create sent to the end of our wait
+  std::string obstacle;                         // what the server says stands in the way, if anything
+  std::vector<std::string> left;                // what was left in the cluster: "VirtualMachineSnapshot prod/db-0-..., InProgress"
+  std::optional<base::Error> error;
+};
+
+struct SnapshotReport {
+  std::string run;
+  bool dry_run = false;
+  base::WallTime start_time{};
+  std::optional<base::WallTime> completion_time;
+  std::vector<SnapshotItem> items;
+};
+
+// One snapshot that delete dealt with.
+struct DeleteItem {
+  std::string ns;
+  std::string name;
+  std::string vm;
+  Outcome outcome = Outcome::failed;
+  std::vector<std::string> deletes;  // what goes: "VirtualMachineSnapshot prod/x", "VirtualMachineSnapshotContent prod/...", ...
+  std::vector<std::string> stays;    // what deletionPolicy Retain keeps
+  std::optional<base::Error> error;
+};
+struct DeleteReport {
+  bool dry_run = false;
+  std::vector<DeleteItem> items;
+};
+
+}  // namespace vmbackup::backup

@@ -1,0 +1,25 @@
+// How KubeVirt's and the CSI snapshotter's kinds are spelled: the one place for groups, versions and plurals.
+#pragma once
+
+#include <string>
+
+#include "kube/client.hpp"
+
+namespace vmbackup::kubevirt {
+
+// kubevirt.io/v1 is served since before 1.0. [kubevirt 1.9.0, api/core/v1/register.go]
+kube::Resource virtual_machines();
+kube::Resource virtual_machine_instances();
+
+// snapshot.kubevirt.io: v1beta1 since 1.3, v1alpha1 before; the same schema. [kubevirt 1.9.0, api/snapshot/v1beta1/register.go]
+inline constexpr const char* k_snapshot_group = "snapshot.kubevirt.io";
+kube::Resource vm_snapshots(const std::string& version);
+kube::Resource vm_snapshot_contents(const std::string& version);
+
+// snapshot.storage.k8s.io/v1; older versions are not served any more. [external-snapshotter 8.6.0, client/apis/volumesnapshot/v1]
+kube::Resource volume_snapshots();
+
+// "VirtualMachineSnapshot prod/db-0", as errors and events name an object.
+std::string describe(const kube::Resource& resource, const kube::Name& name);
+
+}  // namespace vmbackup::kubevirt

@@ -1,0 +1,66 @@
+// VirtualMachine and VirtualMachineInstance, the fields that a backup looks at.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "json/value.hpp"
+
+namespace vmbackup::kubevirt {
+
+// One entry of spec.template.spec.volumes. [kubevirt 1.9.0, api/core/v1/schema.go VolumeSource]
+struct Volume {
+  enum class Kind {
+    persistent_volume_claim,
+    data_volume,
+    memory_dump,
+    host_disk,        // written by the guest, never in a snapshot
+    ephemeral,        // emptyDisk, ephemeral, containerDisk: gone with the instance
+    configuration,    // cloud-init, config map, secret, ...: no disk of the guest's own
+  };
+  std::string name;
+  Kind kind = Kind::configuration;
+  std::string source;  // the member's own word: "persistentVolumeClaim", "containerDisk", ...
+  std::string claim;   // the PVC's name for the first three kinds, else empty
+};
+
+// vm.status.volumeSnapshotStatuses: what virt-controller thinks of a volume. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
+struct VolumeSnapshotSupport {
+  std::string name;
+  bool enabled = false;
+  std::string reason;
+};
+
+struct VirtualMachine {
+  std::string ns;
+  std::string name;
+  std::string uid;
+  bool deleting = false;
+  std::string printable_status;      // "Running", "Stopped", ...; empty on a new one
+  std::string snapshot_in_progress;  // name of the snapshot that locks it, or empty
+  std::string restore_in_progress;
+  std::vector<Volume> volumes;
+  std::vector<VolumeSnapshotSupport> snapshot_support;  // may be empty on a new VM
+};
+
+// invalid: a field has another type than the API says; the message holds its path.
+base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object);
+
+struct VirtualMachineInstance {
+  std::string ns;
+  std::string name;
+  std::string uid;
+  std::string phase;             // "Running", ...
+  bool agent_connected = false;  // condition AgentConnected; removed, never False, when the agent leaves
+  bool paused = false;
+  bool migrating = false;           // migrationState without an end
+  std::string fs_freeze_status;     // "frozen" or empty; a poll of 5 s
+  std::string guest_os_id;          // guestOSInfo.id, empty when unknown
+  std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume
+  bool final() const { return phase == "Succeeded" || phase == "Failed"; }
+};
+base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json::Value& object);
+
+}  // namespace vmbackup::kubevirt
