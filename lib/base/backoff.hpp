@@ -5,8 +5,8 @@
 
 namespace vmbackup::base {
 
-// Pauses that double from `first` to `most`, each spread by up to a quarter so that many callers do not march in step.
-// Not thread-safe; cheap to make.
+// Pauses that double from `first` to `most`, each shortened by up to a quarter so that many callers do not march in step.
+// `first` is at least 1 ms. Seed 0 gives another sequence each time, any other the same one. Not thread-safe; cheap to make.
 class Backoff {
  public:
   Backoff(Duration first, Duration most, unsigned seed = 0);

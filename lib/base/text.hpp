@@ -24,7 +24,9 @@ std::string format_time(WallTime time);
 Result<WallTime> parse_time(std::string_view text);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
+// Always one part more than there are separators: "" gives one empty part.
 std::vector<std::string> split(std::string_view text, char separator);
+// Without blanks, tabs and line ends at both ends.
 std::string_view trim(std::string_view text);
 
 // Width in terminal columns of printable UTF-8 text (wide East Asian characters count two).
