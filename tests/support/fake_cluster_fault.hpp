@@ -1,0 +1,42 @@
+// Rules by which a FakeCluster's requests go wrong.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "base/duration.hpp"
+
+namespace vmbackup::test {
+
+// The first rule that fits a request acts on it. Unit tests and the server know all of them; what needs a connection is played
+// to a kube::Client as the `unavailable` that a real one would return.
+struct Fault {
+  enum class Action {
+    status,       // answer with `status` (and Retry-After: `retry_after` seconds when set) instead of doing it: 401, 403, 429, 500, 503, ...
+    expired,      // a watch gets the error event 410 Expired after `after_events` events; a list is answered 410
+    end_watch,    // a watch ends properly after `after_events` events
+    cut_watch,    // a watch breaks in the middle of a line after `after_events` events
+    hang,         // no answer, ever
+    delay,        // the answer comes `delay` later
+    lose_answer,  // it is done, and the connection breaks before the answer
+    reset,        // the stream (HTTP/1.1: the connection) is reset before anything is done
+    half_body,    // half of the answer, then the connection breaks
+    go_away,      // GOAWAY, then the connection is closed when its running requests end (HTTP/1.1: Connection: close)
+    junk,         // 200 with a body that is no JSON
+  };
+  Action action = Action::status;
+  std::string method;       // "GET", ..., "WATCH" for watches only, empty: any but watches
+  std::string path;         // substring of path and query; empty: any
+  int skip = 0;             // that many fitting requests pass first
+  int times = 1;            // then that many are hit; negative: all
+  int status = 503;
+  std::string text;         // body of a `status` answer in place of the usual one (sent as text/plain)
+  int retry_after = -1;     // seconds; negative: no such header
+  int after_events = 0;     // events of a watch that pass first, bookmarks not counted
+  base::Duration delay{};
+};
+
+// One line for messages: "status 503 on GET /api/v1".
+std::string describe(const Fault& fault);
+
+}  // namespace vmbackup::test
