@@ -19,6 +19,7 @@ struct Change {
   enum class Type {
     present,  // it is there: listed at the start, added, modified, or found changed after a gap
     gone,     // it is not there any more; `object` is the last state seen
+    synced,   // the first list of this source was told whole: what was not `present` by now does not exist; no object
     gap,      // events of this source may have been missed (relisted after 410); no object. Evidence that needs an unbroken watch ends here
     lost,     // an optional source cannot be followed; `error` says why. No more changes of it come
   };
@@ -48,7 +49,7 @@ class Follower {
   int follow(const Resource& resource, const std::string& ns, const Options& options);
   // Ends one source; its pending changes are dropped.
   void unfollow(int source);
-  // True once the source's first list was delivered by next() whole, so that an object not seen by then does not exist.
+  // True once next() has returned `synced` for the source.
   bool synced(int source) const;
 
   // Blocks until the next change. timeout: the deadline passed. cancelled: stop was requested. Else the error of a required source that will

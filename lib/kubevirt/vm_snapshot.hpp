@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "json/value.hpp"
+#include "kubevirt/virtual_machine.hpp"
 
 namespace vmbackup::kubevirt {
 
@@ -83,6 +84,7 @@ struct VmSnapshotContent {
   std::string name;
   std::string uid;
   std::string snapshot_name;  // spec.virtualMachineSnapshotName
+  std::vector<Volume> vm_volumes;  // of the VM as it was at the snapshot
   std::vector<VolumeBackup> backups;
   std::vector<VolumeCut> cuts;
   bool ready_to_use = false;

@@ -1,0 +1,55 @@
+#include "backup/lookup.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/text.hpp"
+#include "kubevirt/resources.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+// A namespace with more names than this is not searched: a suggestion is not worth the memory.
+constexpr int k_most_names = 500;
+
+std::string plural_command(const kube::Resource& resource) {
+  return resource.plural == "virtualmachinesnapshots" ? "kubectl vmbackup list" : "kubectl get " + resource.plural;
+}
+
+}  // namespace
+
+Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop) {
+  const Result<std::vector<std::string>> served = client.served_versions(kubevirt::k_snapshot_group, call, stop);
+  if (!served.ok()) {
+    if (served.error().code() != ErrorCode::not_found) return served.error().wrap("looking for the snapshot API");
+    return Error(ErrorCode::precondition, "this cluster does not serve the API group snapshot.kubevirt.io: KubeVirt is not installed here",
+                 "check the context: kubectl config current-context; kubectl get kubevirt -A");
+  }
+  for (const char* version : {"v1beta1", "v1alpha1"}) {
+    if (std::find(served->begin(), served->end(), version) != served->end()) return std::string(version);
+  }
+  return Error(ErrorCode::precondition,
+               "this cluster serves snapshot.kubevirt.io only as " + base::join(*served, ", ") + "; this tool knows v1beta1 and v1alpha1");
+}
+
+Error not_found_with_suggestion(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const Error& error,
+                                const kube::Call& call, const std::stop_token& stop) {
+  const std::string message = kubevirt::describe(resource, name) + " not found";
+  const std::string list_hint = "list them with: " + plural_command(resource) + " -n " + name.ns;
+  const kube::ListOptions options{.page_size = k_most_names};
+  const Result<kube::ObjectList> list = client.list(resource, name.ns, options, call, stop);
+  if (!list.ok()) return Error(error.code(), message, list_hint).with_reason(error.reason());
+  std::vector<std::string> names;
+  for (const json::Value& object : list->items) names.push_back(object.path({"metadata", "name"}).as_string());
+  const std::optional<std::string> near = base::nearest(name.name, names);
+  std::string hint = near ? "did you mean \"" + *near + "\"?" : list_hint;
+  if (names.empty()) hint = "there is none in namespace " + name.ns + "; name another with -n";
+  return Error(error.code(), message, hint).with_reason(error.reason());
+}
+
+}  // namespace vmbackup::backup

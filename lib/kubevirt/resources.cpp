@@ -1,0 +1,25 @@
+#include "kubevirt/resources.hpp"
+
+namespace vmbackup::kubevirt {
+
+kube::Resource virtual_machines() { return {"kubevirt.io", "v1", "virtualmachines", "VirtualMachine", true}; }
+
+kube::Resource virtual_machine_instances() {
+  return {"kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true};
+}
+
+kube::Resource vm_snapshots(const std::string& version) {
+  return {k_snapshot_group, version, "virtualmachinesnapshots", "VirtualMachineSnapshot", true};
+}
+
+kube::Resource vm_snapshot_contents(const std::string& version) {
+  return {k_snapshot_group, version, "virtualmachinesnapshotcontents", "VirtualMachineSnapshotContent", true};
+}
+
+kube::Resource volume_snapshots() { return {"snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", true}; }
+
+std::string describe(const kube::Resource& resource, const kube::Name& name) {
+  return name.ns.empty() ? resource.kind + " " + name.name : resource.kind + " " + name.ns + "/" + name.name;
+}
+
+}  // namespace vmbackup::kubevirt
