@@ -19,24 +19,6 @@ bool is_in(const std::array<Range, N>& ranges, char32_t code) {
   return std::any_of(ranges.begin(), ranges.end(), [code](const Range& range) { return code >= range.first && code <= range.last; });
 }
 
-// Characters that change what a reader sees without being seen: controls, bidi marks and overrides, zero-width and invisible ones,
-// line and paragraph separators, tags.
-constexpr std::array<Range, 15> k_hidden{{{0x00, 0x1F},
-                                          {0x7F, 0x9F},
-                                          {0xAD, 0xAD},
-                                          {0x034F, 0x034F},
-                                          {0x061C, 0x061C},
-                                          {0x115F, 0x1160},
-                                          {0x17B4, 0x17B5},
-                                          {0x180B, 0x180F},
-                                          {0x200B, 0x200F},
-                                          {0x2028, 0x202E},
-                                          {0x2060, 0x206F},
-                                          {0x3164, 0x3164},
-                                          {0xFEFF, 0xFEFF},
-                                          {0xFFF9, 0xFFFB},
-                                          {0xE0000, 0xE0FFF}}};
-
 // Marks that sit on the character before them.
 constexpr std::array<Range, 16> k_combining{{{0x0300, 0x036F},
                                              {0x0483, 0x0489},
@@ -79,8 +61,8 @@ std::string escape(char prefix, char32_t code, int digits) {
 
 std::string visible(const Utf8Char& c, std::string_view bytes) {
   if (c.valid && c.code == '\n') return "\\n";
-  if (!c.valid || c.code < 0x80) return !c.valid || is_in(k_hidden, c.code) ? escape('x', c.code, 2) : std::string(bytes);
-  if (!is_in(k_hidden, c.code)) return std::string(bytes);
+  if (!c.valid || c.code < 0x80) return !c.valid || is_hidden(c.code) ? escape('x', c.code, 2) : std::string(bytes);
+  if (!is_hidden(c.code)) return std::string(bytes);
   return c.code > 0xFFFF ? escape('U', c.code, 8) : escape('u', c.code, 4);
 }
 

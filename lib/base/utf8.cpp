@@ -1,6 +1,33 @@
 #include "base/utf8.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace vmbackup::base {
+namespace {
+
+struct Range {
+  char32_t first;
+  char32_t last;
+};
+
+constexpr std::array<Range, 15> k_hidden{{{0x00, 0x1F},
+                                          {0x7F, 0x9F},
+                                          {0xAD, 0xAD},
+                                          {0x034F, 0x034F},
+                                          {0x061C, 0x061C},
+                                          {0x115F, 0x1160},
+                                          {0x17B4, 0x17B5},
+                                          {0x180B, 0x180F},
+                                          {0x200B, 0x200F},
+                                          {0x2028, 0x202E},
+                                          {0x2060, 0x206F},
+                                          {0x3164, 0x3164},
+                                          {0xFEFF, 0xFEFF},
+                                          {0xFFF9, 0xFFFB},
+                                          {0xE0000, 0xE0FFF}}};
+
+}  // namespace
 
 Utf8Char next_utf8(std::string_view text) {
   if (text.empty()) return {};
@@ -28,6 +55,10 @@ Utf8Char next_utf8(std::string_view text) {
   const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
   if (code < least || surrogate || code > 0x10FFFF) return bad;
   return {code, length, true};
+}
+
+bool is_hidden(char32_t code) {
+  return std::any_of(k_hidden.begin(), k_hidden.end(), [code](const Range& range) { return code >= range.first && code <= range.last; });
 }
 
 }  // namespace vmbackup::base

@@ -15,4 +15,8 @@ struct Utf8Char {
 // The character at the start of `text`. Never fails; an invalid byte is given alone, as its value.
 Utf8Char next_utf8(std::string_view text);
 
+// Characters that change what a reader sees without being seen: C0 and C1 controls, DEL, bidi marks and overrides, zero-width and
+// invisible ones, line and paragraph separators, tags.
+bool is_hidden(char32_t code);
+
 }  // namespace vmbackup::base
