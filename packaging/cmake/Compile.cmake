@@ -10,7 +10,7 @@ find_package(Threads REQUIRED)
 add_library(vmbackup_compile INTERFACE)
 target_link_libraries(vmbackup_compile INTERFACE Threads::Threads)
 target_compile_options(
-  vmbackup_compile INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
+  vmbackup_compile INTERFACE -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
                              $<$<BOOL:${VMBACKUP_WERROR}>:-Werror>)
 
 if(VMBACKUP_STATIC)
