@@ -9,21 +9,21 @@ namespace vmbackup::backup {
 
 struct Event {
   enum class Kind {
-    planned,      // the plan is made; nothing was changed yet
-    created,      // the VirtualMachineSnapshot exists; `text` is its UID
-    phase,        // `text` is the phase's word
-    waiting,      // not yet under way or in an error state; `text` is the server's reason. Told when it changes
-    indication,   // a new word in status.indications
-    disk_begun,   // VolumeSnapshot of `disk` exists, not cut yet
-    cut,          // `disk` was cut; `time` is the storage's time of it
-    disk_ready,   // the VolumeSnapshot of `disk` may be used
-    disk_error,   // the storage refused; `text` is its message. Told when it changes
-    ready,        // readyToUse became true
-    deleting,     // deletion was sent, or someone sent it
-    gone,         // an object is gone; `object` names it
-    watch_gap,    // events may have been missed; everything was read anew
-    unreadable,   // a kind that only refines the report may not be read; `object` the kind, `text` why
-    warning,      // `text` is a sentence that the operator must see
+    planned,     // the plan is made; nothing was changed yet
+    created,     // the VirtualMachineSnapshot exists; `text` is its UID
+    phase,       // `text` is the phase's word
+    waiting,     // not yet under way or in an error state; `text` is the server's reason. Told when it changes
+    indication,  // a new word in status.indications
+    disk_begun,  // VolumeSnapshot of `disk` exists, not cut yet
+    cut,         // `disk` was cut; `time` is the storage's time of it
+    disk_ready,  // the VolumeSnapshot of `disk` may be used
+    disk_error,  // the storage refused; `text` is its message. Told when it changes
+    ready,       // readyToUse became true
+    deleting,    // deletion was sent, or someone sent it
+    gone,        // an object is gone; `object` names it
+    watch_gap,   // events may have been missed; everything was read anew
+    unreadable,  // a kind that only refines the report may not be read; `object` the kind, `text` why
+    warning,     // `text` is a sentence that the operator must see
   };
   Kind kind = Kind::warning;
   std::string ns;

@@ -18,7 +18,8 @@ struct ListRequest {
   std::string ns;  // "" = all namespaces
   std::string vm;  // "" = of all VMs
 };
-// Oldest first, then by name. Disks come from status.snapshotVolumes alone (names only, no cut times): one request for all. No snapshots is an empty list.
+// Oldest first, then by name. Two lists for all: snapshots, and their contents where these may be read (else completeness is not known and
+// reasons say so). No snapshots is an empty list.
 // precondition: no snapshot API. With `vm`: a VM that has no snapshot and does not exist is not_found.
 base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
                                                        const std::stop_token& stop);
@@ -26,6 +27,10 @@ base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, con
 // One snapshot with content and VolumeSnapshots (as far as they may be read; what may not is in `reasons`).
 // not_found: no such snapshot, with "did you mean". The item's error is empty; outcome is done for Succeeded and ready, else failed.
 base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+                                         const std::stop_token& stop);
+
+// The same where the API version is known already.
+base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
                                          const std::stop_token& stop);
 
 enum class AwaitState { ready, cut, deleted };

@@ -14,9 +14,6 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-// A namespace with more names than this is not searched: a suggestion is not worth the memory.
-constexpr int k_most_names = 500;
-
 std::string plural_command(const kube::Resource& resource) {
   return resource.plural == "virtualmachinesnapshots" ? "kubectl vmbackup list" : "kubectl get " + resource.plural;
 }
@@ -41,8 +38,7 @@ Error not_found_with_suggestion(kube::Client& client, const kube::Resource& reso
                                 const kube::Call& call, const std::stop_token& stop) {
   const std::string message = kubevirt::describe(resource, name) + " not found";
   const std::string list_hint = "list them with: " + plural_command(resource) + " -n " + name.ns;
-  const kube::ListOptions options{.page_size = k_most_names};
-  const Result<kube::ObjectList> list = client.list(resource, name.ns, options, call, stop);
+  const Result<kube::ObjectList> list = client.list(resource, name.ns, kube::ListOptions{}, call, stop);
   if (!list.ok()) return Error(error.code(), message, list_hint).with_reason(error.reason());
   std::vector<std::string> names;
   for (const json::Value& object : list->items) names.push_back(object.path({"metadata", "name"}).as_string());

@@ -91,17 +91,20 @@ Result<void> check_disks(const std::vector<DiskReport>& disks, const std::string
     any = any || disk.included;
     if (!disk.included && disk.counts) causes.push_back("disk " + disk.name + ": " + disk.reason);
     if (is_ambiguous(disk)) {
-      return Error(ErrorCode::precondition, what + " cannot be snapshotted: KubeVirt cannot choose a VolumeSnapshotClass for disk " +
-                                                disk.name + " and would wait until the failure deadline",
-                   "mark one class as default: kubectl annotate volumesnapshotclass CLASS snapshot.storage.kubernetes.io/is-default-class=true")
+      return Error(ErrorCode::precondition,
+                   what + " cannot be snapshotted: KubeVirt cannot choose a VolumeSnapshotClass for disk " + disk.name +
+                       " and would wait until the failure deadline",
+                   "mark one class as default: kubectl annotate volumesnapshotclass CLASS "
+                   "snapshot.storage.kubernetes.io/is-default-class=true")
           .with_causes({"disk " + disk.name + ": " + disk.reason});
     }
   }
   if (any) return {};
   if (disks.empty()) return Error(ErrorCode::precondition, what + " has no disk that a snapshot could hold");
-  return Error(ErrorCode::precondition,
-               "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
-               "see: kubectl get volumesnapshotclass, and the StorageClass of each claim")
+  return Error(
+             ErrorCode::precondition,
+             "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
+             "see: kubectl get volumesnapshotclass, and the StorageClass of each claim")
       .with_causes(causes);
 }
 

@@ -14,9 +14,9 @@ enum class Outcome { done, failed, skipped, planned };
 const char* to_string(Outcome outcome);
 
 struct DiskReport {
-  std::string name;             // the VM's volume
-  std::string source;           // "persistentVolumeClaim", "dataVolume", "containerDisk", ...
-  std::string claim;            // PVC, empty where there is none
+  std::string name;    // the VM's volume
+  std::string source;  // "persistentVolumeClaim", "dataVolume", "containerDisk", ...
+  std::string claim;   // PVC, empty where there is none
   bool included = false;
   bool counts = true;           // a disk whose absence makes the snapshot incomplete
   std::string reason;           // why it is not included
@@ -37,13 +37,13 @@ struct SnapshotItem {
   std::string phase;  // KubeVirt's word; empty before there is one
   bool ready_to_use = false;
   std::vector<std::string> indications;
-  bool complete = false;  // every disk that counts is included; false while not known
+  bool complete = false;             // every disk that counts is included; false while not known
   std::vector<std::string> reasons;  // why it is incomplete or failed, one sentence each
   std::vector<DiskReport> disks;
-  std::string deletion_policy;   // "Delete", "Retain", ...
-  std::string failure_deadline;  // as KubeVirt has it; "5m" where the object has none
-  std::string run;               // our run id, empty for those of other tools
-  std::string content;           // VirtualMachineSnapshotContent, may be empty
+  std::string deletion_policy;                  // "Delete", "Retain", ...
+  std::string failure_deadline;                 // as KubeVirt has it; "5m" where the object has none
+  std::string run;                              // our run id, empty for those of other tools
+  std::string content;                          // VirtualMachineSnapshotContent, may be empty
   std::optional<base::WallTime> created;        // metadata.creationTimestamp
   std::optional<base::WallTime> creation_time;  // all cuts made
   std::optional<double> seconds;                // from our create sent to the end of our wait

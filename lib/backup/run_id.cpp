@@ -10,8 +10,8 @@ constexpr std::size_t k_most_of_vm_name = 36;
 
 std::string make_run_id(base::WallTime now, unsigned random) {
   const std::string time = base::format_time(now);  // 2026-01-02T03:04:05.678Z
-  std::string id = time.substr(0, 4) + time.substr(5, 2) + time.substr(8, 2) + "-" + time.substr(11, 2) + time.substr(14, 2) +
-                   time.substr(17, 2) + "-";
+  std::string id =
+      time.substr(0, 4) + time.substr(5, 2) + time.substr(8, 2) + "-" + time.substr(11, 2) + time.substr(14, 2) + time.substr(17, 2) + "-";
   constexpr char k_letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   for (int i = 0; i < 4; ++i) {
     id += k_letters[random % 36];

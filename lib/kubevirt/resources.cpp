@@ -4,9 +4,7 @@ namespace vmbackup::kubevirt {
 
 kube::Resource virtual_machines() { return {"kubevirt.io", "v1", "virtualmachines", "VirtualMachine", true}; }
 
-kube::Resource virtual_machine_instances() {
-  return {"kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true};
-}
+kube::Resource virtual_machine_instances() { return {"kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true}; }
 
 kube::Resource vm_snapshots(const std::string& version) {
   return {k_snapshot_group, version, "virtualmachinesnapshots", "VirtualMachineSnapshot", true};

@@ -69,8 +69,9 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   vm.printable_status = status.string("printableStatus");
   vm.snapshot_in_progress = status.string("snapshotInProgress");
   vm.restore_in_progress = status.string("restoreInProgress");
-  root.member("spec").member("template").member("spec").for_each(
-      "volumes", [&](const json::Reader& volume) { vm.volumes.push_back(decode_volume(volume)); });
+  root.member("spec").member("template").member("spec").for_each("volumes", [&](const json::Reader& volume) {
+    vm.volumes.push_back(decode_volume(volume));
+  });
   status.for_each("volumeSnapshotStatuses", [&](const json::Reader& entry) {
     vm.snapshot_support.push_back({entry.required_string("name"), entry.optional_bool("enabled").value_or(false), entry.string("reason")});
   });
@@ -90,8 +91,8 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   vmi.agent_connected = condition_is_true(status, "AgentConnected");
   vmi.paused = condition_is_true(status, "Paused");
   const json::Reader migration = status.member("migrationState");
-  vmi.migrating = migration.present() && !migration.optional_bool("completed").value_or(false) &&
-                  !migration.member("endTimestamp").present();
+  vmi.migrating =
+      migration.present() && !migration.optional_bool("completed").value_or(false) && !migration.member("endTimestamp").present();
   vmi.fs_freeze_status = status.string("fsFreezeStatus");
   vmi.guest_os_id = status.member("guestOSInfo").string("id");
   status.for_each("volumeStatus", [&](const json::Reader& volume) {

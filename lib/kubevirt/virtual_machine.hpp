@@ -16,9 +16,9 @@ struct Volume {
     persistent_volume_claim,
     data_volume,
     memory_dump,
-    host_disk,        // written by the guest, never in a snapshot
-    ephemeral,        // emptyDisk, ephemeral, containerDisk: gone with the instance
-    configuration,    // cloud-init, config map, secret, ...: no disk of the guest's own
+    host_disk,      // written by the guest, never in a snapshot
+    ephemeral,      // emptyDisk, ephemeral, containerDisk: gone with the instance
+    configuration,  // cloud-init, config map, secret, ...: no disk of the guest's own
   };
   std::string name;
   Kind kind = Kind::configuration;
@@ -55,9 +55,9 @@ struct VirtualMachineInstance {
   std::string phase;             // "Running", ...
   bool agent_connected = false;  // condition AgentConnected; removed, never False, when the agent leaves
   bool paused = false;
-  bool migrating = false;           // migrationState without an end
-  std::string fs_freeze_status;     // "frozen" or empty; a poll of 5 s
-  std::string guest_os_id;          // guestOSInfo.id, empty when unknown
+  bool migrating = false;               // migrationState without an end
+  std::string fs_freeze_status;         // "frozen" or empty; a poll of 5 s
+  std::string guest_os_id;              // guestOSInfo.id, empty when unknown
   std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume
   bool final() const { return phase == "Succeeded" || phase == "Failed"; }
 };

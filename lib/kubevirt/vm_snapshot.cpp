@@ -128,8 +128,12 @@ base::Result<VmSnapshotContent> decode_vm_snapshot_content(const json::Value& ob
   content.name = metadata.required_string("name");
   content.uid = metadata.required_string("uid");
   content.snapshot_name = spec.string("virtualMachineSnapshotName");
-  spec.member("source").member("virtualMachine").member("spec").member("template").member("spec").for_each(
-      "volumes", [&](const json::Reader& volume) { content.vm_volumes.push_back(decode_volume(volume)); });
+  spec.member("source")
+      .member("virtualMachine")
+      .member("spec")
+      .member("template")
+      .member("spec")
+      .for_each("volumes", [&](const json::Reader& volume) { content.vm_volumes.push_back(decode_volume(volume)); });
   spec.for_each("volumeBackups", [&](const json::Reader& backup) {
     const json::Reader claim = backup.member("persistentVolumeClaim");
     content.backups.push_back({backup.required_string("volumeName"), claim.member("metadata").string("name"),

@@ -41,8 +41,8 @@ struct VmSnapshot {
   bool ready_to_use = false;
   std::optional<base::WallTime> creation_time;  // when all cuts were made
   std::string content_name;
-  std::string error;                      // status.error.message
-  std::vector<std::string> indications;   // as KubeVirt writes them, unknown ones too
+  std::string error;                     // status.error.message
+  std::vector<std::string> indications;  // as KubeVirt writes them, unknown ones too
   std::vector<std::string> included_volumes;
   std::vector<std::string> excluded_volumes;
   std::vector<Condition> conditions;
@@ -83,7 +83,7 @@ struct VmSnapshotContent {
   std::string ns;
   std::string name;
   std::string uid;
-  std::string snapshot_name;  // spec.virtualMachineSnapshotName
+  std::string snapshot_name;       // spec.virtualMachineSnapshotName
   std::vector<Volume> vm_volumes;  // of the VM as it was at the snapshot
   std::vector<VolumeBackup> backups;
   std::vector<VolumeCut> cuts;

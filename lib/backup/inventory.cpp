@@ -1,0 +1,198 @@
+#include "backup/inventory.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "backup/assemble.hpp"
+#include "backup/lookup.hpp"
+#include "backup/snapshot_watch.hpp"
+#include "kubevirt/resources.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+Outcome outcome_of(const kubevirt::VmSnapshot& snapshot) {
+  const bool good = snapshot.phase == kubevirt::SnapshotPhase::succeeded && snapshot.ready_to_use && !snapshot.deleting;
+  return good ? Outcome::done : Outcome::failed;
+}
+
+using ContentsByName = std::map<kube::Name, kubevirt::VmSnapshotContent>;
+
+// Contents refine; without the right to read them the list is still good.
+Result<ContentsByName> contents_by_name(kube::Client& client, const std::string& version, const std::string& ns, const kube::Call& call,
+                                        const std::stop_token& stop) {
+  const Result<kube::ObjectList> list = client.list(kubevirt::vm_snapshot_contents(version), ns, kube::ListOptions{}, call, stop);
+  if (!list.ok()) return list.error();
+  ContentsByName contents;
+  for (const json::Value& object : list->items) {
+    Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
+    if (!content.ok()) return content.error();
+    kube::Name name{content->ns, content->name};
+    contents.emplace(std::move(name), std::move(*content));
+  }
+  return contents;
+}
+
+// A VM without snapshots is an empty list; a VM that never was is a slip of the keyboard.
+Result<void> check_vm_exists(kube::Client& client, const ListRequest& request, const kube::Call& call, const std::stop_token& stop) {
+  const kube::Name name{request.ns, request.vm};
+  const Result<json::Value> vm = client.get(kubevirt::virtual_machines(), name, call, stop);
+  if (vm.ok() || vm.error().code() != ErrorCode::not_found) return {};
+  return not_found_with_suggestion(client, kubevirt::virtual_machines(), name, vm.error(), call, stop);
+}
+
+// Adds the content and VolumeSnapshots of one snapshot. What may not be read is returned as sentences.
+std::vector<std::string> read_parts(kube::Client& client, const std::string& version, SnapshotParts& parts, const kube::Call& call,
+                                    const std::stop_token& stop) {
+  std::vector<std::string> missing;
+  const kube::Name content_name{parts.snapshot.ns, kubevirt::content_name_of(parts.snapshot.uid)};
+  const Result<json::Value> content = client.get(kubevirt::vm_snapshot_contents(version), content_name, call, stop);
+  if (content.ok()) {
+    Result<kubevirt::VmSnapshotContent> decoded = kubevirt::decode_vm_snapshot_content(*content);
+    if (decoded.ok()) {
+      parts.content = std::move(*decoded);
+    } else {
+      missing.push_back(decoded.error().message());
+    }
+  } else if (content.error().code() != ErrorCode::not_found) {
+    missing.push_back("VirtualMachineSnapshotContents may not be read: " + content.error().message());
+  }
+  const kube::ListOptions options{.label_selector = "snapshot.kubevirt.io/source-vm-name=" + parts.snapshot.source_name,
+                                  .field_selector = {}};
+  const Result<kube::ObjectList> list = client.list(kubevirt::volume_snapshots(), parts.snapshot.ns, options, call, stop);
+  if (!list.ok()) {
+    missing.push_back("VolumeSnapshots may not be read: " + list.error().message());
+    return missing;
+  }
+  for (const json::Value& object : list->items) {
+    Result<kubevirt::VolumeSnapshot> snapshot = kubevirt::decode_volume_snapshot(object);
+    if (!snapshot.ok()) {
+      missing.push_back(snapshot.error().message());
+    } else if (snapshot->name.starts_with(kubevirt::volume_snapshot_prefix(parts.snapshot.uid))) {
+      parts.volume_snapshots.push_back(std::move(*snapshot));
+    }
+  }
+  return missing;
+}
+
+SnapshotItem failed_item(const kube::Name& name, Error error) {
+  SnapshotItem item;
+  item.ns = name.ns;
+  item.name = name.name;
+  item.outcome = Outcome::failed;
+  item.error = std::move(error);
+  return item;
+}
+
+Milestone milestone_of(AwaitState state) {
+  switch (state) {
+    case AwaitState::ready:
+      return Milestone::ready;
+    case AwaitState::cut:
+      return Milestone::cut;
+    case AwaitState::deleted:
+      return Milestone::deleted;
+  }
+  return Milestone::ready;
+}
+
+}  // namespace
+
+Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
+                                                 const std::stop_token& stop) {
+  const kube::Call call{.deadline = deadline};
+  const Result<std::string> version = snapshot_api_version(client, call, stop);
+  if (!version.ok()) return version.error();
+  const Result<kube::ObjectList> list = client.list(kubevirt::vm_snapshots(*version), request.ns, kube::ListOptions{}, call, stop);
+  if (!list.ok()) return list.error().wrap("listing VirtualMachineSnapshots");
+  std::vector<SnapshotParts> found;
+  for (const json::Value& object : list->items) {
+    Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
+    if (!snapshot.ok()) return snapshot.error();
+    if (request.vm.empty() || snapshot->source_name == request.vm) found.push_back({std::move(*snapshot), {}, {}, {}});
+  }
+  std::vector<SnapshotItem> items;
+  if (found.empty()) {
+    if (!request.vm.empty()) {
+      if (Result<void> there = check_vm_exists(client, request, call, stop); !there.ok()) return there.error();
+    }
+    return items;
+  }
+  const Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);
+  if (!contents.ok() && contents.error().code() != ErrorCode::forbidden) {
+    return contents.error().wrap("listing VirtualMachineSnapshotContents");
+  }
+  for (SnapshotParts& parts : found) {
+    if (contents.ok()) {
+      const auto content = contents->find({parts.snapshot.ns, kubevirt::content_name_of(parts.snapshot.uid)});
+      if (content != contents->end()) parts.content = content->second;
+    }
+    items.push_back(assemble(parts));
+    items.back().outcome = outcome_of(parts.snapshot);
+  }
+  std::sort(items.begin(), items.end(), [](const SnapshotItem& left, const SnapshotItem& right) {
+    return std::tie(left.created, left.ns, left.name) < std::tie(right.created, right.ns, right.name);
+  });
+  return items;
+}
+
+Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+                                   const std::stop_token& stop) {
+  const kube::Call call{.deadline = deadline};
+  const Result<std::string> version = snapshot_api_version(client, call, stop);
+  if (!version.ok()) return version.error();
+  return read_snapshot(client, *version, name, call, stop);
+}
+
+Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
+                                   const std::stop_token& stop) {
+  const kube::Resource resource = kubevirt::vm_snapshots(version);
+  const Result<json::Value> object = client.get(resource, name, call, stop);
+  if (!object.ok()) {
+    if (object.error().code() == ErrorCode::not_found) {
+      return not_found_with_suggestion(client, resource, name, object.error(), call, stop);
+    }
+    return object.error().wrap("reading " + kubevirt::describe(resource, name));
+  }
+  Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*object);
+  if (!snapshot.ok()) return snapshot.error();
+  SnapshotParts parts{std::move(*snapshot), {}, {}, {}};
+  const std::vector<std::string> missing = read_parts(client, version, parts, call, stop);
+  SnapshotItem item = assemble(parts);
+  item.outcome = outcome_of(parts.snapshot);
+  for (const std::string& sentence : missing) item.reasons.push_back(sentence);
+  return item;
+}
+
+SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const kube::Name& name, AwaitState state,
+                            const base::Deadline& deadline, const std::stop_token& stop) {
+  const base::TimePoint begin = clock.now();
+  const kube::Call call{.deadline = deadline};
+  const Result<std::string> version = snapshot_api_version(client, call, stop);
+  if (!version.ok()) return failed_item(name, version.error());
+  SnapshotWatch watch(client, clock, observer, {name, *version, {}, {}, {}});
+  const Result<void> reached = watch.reach(milestone_of(state), deadline, stop);
+  SnapshotItem item = failed_item(name, Error(ErrorCode::internal, "not waited for"));
+  if (watch.parts()) {
+    item = assemble(*watch.parts());
+    for (const std::string& missing : watch.unreadable()) item.reasons.push_back(missing);
+  }
+  item.error.reset();
+  item.outcome = Outcome::done;
+  if (!reached.ok()) {
+    item.outcome = Outcome::failed;
+    const bool never_seen = reached.error().code() == ErrorCode::not_found && !watch.parts();
+    item.error = never_seen ? not_found_with_suggestion(client, kubevirt::vm_snapshots(*version), name, reached.error(), call, stop)
+                            : reached.error();
+  }
+  item.seconds = base::to_seconds(clock.now() - begin);
+  return item;
+}
+
+}  // namespace vmbackup::backup
