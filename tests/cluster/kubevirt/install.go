@@ -36,7 +36,8 @@ const (
 type options struct {
 	kubeconfig string
 	certs      string // folder that makeCerts filled
-	crds       string // folders of further CRDs, separated by commas
+	crds       string // YAML files or folders of further CRDs, separated by commas
+	manifests  string // the same, of what is applied last
 	version    string // of KubeVirt, without the v
 	gates      string // feature gates, separated by commas
 	without    string // feature gates to turn off
@@ -48,7 +49,8 @@ func install(args []string) error {
 	flags := flag.NewFlagSet("install", flag.ExitOnError)
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "admin `file`")
 	flags.StringVar(&o.certs, "certs", "", "`folder` filled by the command certs")
-	flags.StringVar(&o.crds, "crds", "", "`folders` of further CRDs as YAML files, separated by commas")
+	flags.StringVar(&o.crds, "crds", "", "YAML `files` or folders of further CRDs, separated by commas")
+	flags.StringVar(&o.manifests, "manifests", "", "YAML `files` or folders of what is applied last")
 	flags.StringVar(&o.version, "version", "", "`version` that the KubeVirt object reports")
 	flags.StringVar(&o.gates, "gates", "", "feature `gates` to turn on, separated by commas")
 	flags.StringVar(&o.without, "without-gates", "", "feature `gates` to turn off, separated by commas")
@@ -114,7 +116,11 @@ func (i *installer) install() error {
 	if err != nil {
 		return err
 	}
-	return step("webhooks, API services", i.apply(hooks))
+	manifests, err := readManifests(i.options.manifests)
+	if err != nil {
+		return err
+	}
+	return step("webhooks, API services, storage classes", i.apply(append(hooks, manifests...)))
 }
 
 func (i *installer) namespace() runtime.Object {
@@ -178,13 +184,27 @@ func (i *installer) crds() ([]runtime.Object, error) {
 		}
 		objects = append(objects, crd)
 	}
-	for _, folder := range strings.FieldsFunc(i.options.crds, comma) {
-		files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-		if err != nil {
+	more, err := readManifests(i.options.crds)
+	if err != nil {
+		return nil, err
+	}
+	return append(objects, more...), nil
+}
+
+// readManifests reads YAML files, and all *.yaml of folders, separated by commas.
+func readManifests(paths string) ([]runtime.Object, error) {
+	var objects []runtime.Object
+	for _, path := range strings.FieldsFunc(paths, comma) {
+		files := []string{path}
+		if info, err := os.Stat(path); err != nil {
 			return nil, err
-		}
-		if len(files) == 0 {
-			return nil, fmt.Errorf("no CRDs in %s", folder)
+		} else if info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(path, "*.yaml")); err != nil {
+				return nil, err
+			}
+			if len(files) == 0 {
+				return nil, fmt.Errorf("no manifests in %s", path)
+			}
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)
@@ -196,7 +216,7 @@ func (i *installer) crds() ([]runtime.Object, error) {
 				if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
 					return nil, fmt.Errorf("%s: %w", file, err)
 				}
-				if object.GetKind() == "CustomResourceDefinition" {
+				if object.GetKind() != "" { // else only comments
 					objects = append(objects, object)
 				}
 			}

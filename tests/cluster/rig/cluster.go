@@ -248,7 +248,8 @@ func (c *cluster) waitServers(ctx context.Context) error {
 func (c *cluster) installKubeVirt(context.Context) error {
 	err := c.processes.run(command{name: "install", argv: []string{c.kubeVirtBin("rig-kubevirt"), "install",
 		"--kubeconfig=" + c.in("kubeconfig"), "--certs=" + c.in("kubevirt-certs"), "--version=" + c.kubevirt,
-		"--crds=" + c.crds(), "--gates=" + c.gates, "--without-gates=" + c.without,
+		"--crds=" + filepath.Join(c.bin, "storage-crds.yaml") + "," + filepath.Join(c.bin, "cdi-crds"),
+		"--manifests=" + filepath.Join(c.source, "storage", "classes.yaml"), "--gates=" + c.gates, "--without-gates=" + c.without,
 		fmt.Sprintf("--virt-api-port=%d", c.port.virtAPI),
 	}})
 	if err != nil {
@@ -294,11 +295,24 @@ func (c *cluster) startNode() error {
 	}})
 }
 
+func (c *cluster) startStorage() error {
+	return c.processes.start(command{name: "storage", argv: []string{filepath.Join(c.bin, "vmbackup-csi"), "run-all",
+		"--state", c.state, "--kubeconfig", c.in("kubeconfig"), "--bin", c.bin}})
+}
+
+func (c *cluster) storageReady() error {
+	text, err := os.ReadFile(c.processes.log("storage"))
+	if err == nil && !strings.Contains("\n"+string(text), "\nready\n") {
+		err = errors.New("it has not said ready")
+	}
+	return err
+}
+
 func (c *cluster) waitReady(ctx context.Context) error {
 	if err := c.wait(ctx, "node", c.nodeReady); err != nil {
 		return err
 	}
-	if err := c.storageReady(ctx); err != nil {
+	if err := c.wait(ctx, "storage", c.storageReady); err != nil {
 		return err
 	}
 	if err := c.wait(ctx, "virt-api", func() error { return c.apiServiceAvailable("v1.subresources.kubevirt.io") }); err != nil {
