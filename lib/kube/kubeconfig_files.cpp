@@ -107,7 +107,10 @@ Result<std::string> read_file(const std::string& path, const std::string& what) 
     return Error(code, "cannot read " + what + printable(path) + ": " + why);
   };
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (file.get() < 0) return refuse(errno == ENOENT ? ErrorCode::not_found : ErrorCode::invalid, reason_of(errno));
+  if (file.get() < 0) {
+    const int number = errno;
+    return refuse(number == ENOENT ? ErrorCode::not_found : ErrorCode::invalid, reason_of(number));
+  }
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return refuse(ErrorCode::invalid, reason_of(errno));
   if (S_ISDIR(status.st_mode)) return refuse(ErrorCode::invalid, "it is a directory, not a file");
