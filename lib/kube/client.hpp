@@ -38,6 +38,7 @@ struct Name {
 struct Call {
   base::Deadline deadline = base::Deadline::never();
   bool dry_run = false;  // server-side dry run, for the verbs that change something
+  bool repeat = true;    // false: one try only, for callers that have pauses of their own
 };
 
 struct ListOptions {
@@ -61,9 +62,9 @@ enum class PatchType { json, merge, apply };
 // Errors of every call, by code: not_found, already_exists, conflict (409), precondition (UID differs), invalid (400, 422, or an answer
 // that is no JSON), unauthenticated (401), forbidden (403), unavailable (connection, 429, 500, 503, 504 after the repeats; 410 with
 // reason "Expired"), timeout (the deadline), cancelled (the stop token). The server's words are the message, its reason and
-// causes are kept. Calls that only read, and `remove`, are repeated inside the deadline while the server is unavailable; `create` is repeated only when the
-// object has a name, and an already_exists after a lost answer is returned as such: who created it, the caller decides by label.
-// Thread-safe. Every call blocks, ends soon after `stop` is requested, and then leaves open whether the server acted.
+// causes are kept. Calls that only read, and `remove`, are repeated inside the deadline while the server is unavailable; `create` is
+// repeated only when the object has a name, and an already_exists after a lost answer is returned as such: who created it, the caller
+// decides by label. Thread-safe. Every call blocks, ends soon after `stop` is requested, and then leaves open whether the server acted.
 class Client {
  public:
   virtual ~Client() = default;
@@ -88,8 +89,8 @@ class Client {
 
   // Starts one watch; its events go to `queue` under the number `source`, from any thread, until the handle is destroyed or the watch
   // ends by itself (then one `ended` event comes last). Never blocks. Bookmarks are asked for and delivered.
-  virtual WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options,
-                            std::shared_ptr<WatchQueue> queue, int source) = 0;
+  virtual WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
+                            int source) = 0;
 
   // The served versions of an API group, preferred first. not_found: the server has no such group.
   virtual base::Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) = 0;

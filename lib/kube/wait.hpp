@@ -1,6 +1,7 @@
 // Following objects of several kinds as they change: list, watch, bookmarks, relist on 410, identity by UID.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,8 +30,8 @@ struct Change {
   std::optional<base::Error> error;
 };
 
-// One watch per followed kind, for any number of objects. An object that was deleted and made again under the same name gives `gone` (old UID)
-// and then `present` (new UID). A watch that ends is begun again where it stopped; while the server is away it is tried again, with
+// One watch per followed kind, for any number of objects. An object that was deleted and made again under the same name gives `gone` (old
+// UID) and then `present` (new UID). A watch that ends is begun again where it stopped; while the server is away it is tried again, with
 // growing pauses, until the caller's deadline. Not thread-safe: one thread uses it. Destroying it ends all its watches.
 class Follower {
  public:
@@ -52,17 +53,22 @@ class Follower {
   // True once next() has returned `synced` for the source.
   bool synced(int source) const;
 
-  // Blocks until the next change. timeout: the deadline passed. cancelled: stop was requested. Else the error of a required source that will
-  // not heal (unauthenticated, forbidden, not_found, invalid).
+  // Blocks until the next change. timeout: the deadline passed (causes: what is out of reach, if anything). cancelled: stop was requested.
+  // Else the error of a required source that will not heal (unauthenticated, forbidden, not_found, invalid).
   base::Result<Change> next(const base::Deadline& deadline, const std::stop_token& stop);
 
  private:
   struct Source;
+  Change take_pending();
+  std::optional<base::Error> advance(Source& source, const base::Deadline& deadline, const std::stop_token& stop);
+  std::optional<base::Error> take(WatchEvent event);
+  base::Error overdue() const;
+
   Client& client_;
   base::Clock& clock_;
   std::shared_ptr<WatchQueue> queue_;
   std::map<int, std::unique_ptr<Source>> sources_;
-  std::vector<Change> pending_;
+  std::deque<Change> pending_;
   int last_source_ = 0;
 };
 

@@ -1,0 +1,248 @@
+#include "kube/wait.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "kube/status_error.hpp"
+
+namespace vmbackup::kube {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr base::Duration k_first_pause = std::chrono::milliseconds(250);
+constexpr base::Duration k_longest_pause = std::chrono::seconds(15);
+// A watch that ends sooner, and has told nothing, is not begun again at once.
+constexpr base::Duration k_short_watch = std::chrono::seconds(1);
+
+bool heals(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::unauthenticated:
+    case ErrorCode::forbidden:
+    case ErrorCode::not_found:
+    case ErrorCode::invalid:
+    case ErrorCode::usage:
+      return false;
+    default:
+      return true;
+  }
+}
+
+const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
+
+Name name_of(const json::Value& object) { return {meta(object, "namespace"), meta(object, "name")}; }
+
+}  // namespace
+
+struct Follower::Source {
+  enum class Step { list, watch, watching, lost };
+
+  int number = 0;
+  Resource resource;
+  std::string ns;
+  Options options;
+
+  Step step = Step::list;
+  base::TimePoint due;  // of `list` and `watch`
+  base::Backoff backoff{k_first_pause, k_longest_pause};
+  std::optional<Error> trouble;  // why it is being tried again
+
+  bool listed = false;
+  bool synced = false;
+  bool gap = false;  // the next list follows an Expired
+  std::string resource_version;
+  std::map<Name, json::Value> known;
+
+  base::TimePoint watch_begun;
+  bool watch_told = false;
+  WatchHandle handle;
+
+  // Each of these adds to `changes` what it finds.
+  void take_list(ObjectList list, std::deque<Change>& changes);
+  void take_event(WatchEvent event, std::deque<Change>& changes);
+  // The error to give to the caller, for a required source that will not heal.
+  std::optional<Error> take_error(const Error& error, Step retry, base::TimePoint now, std::deque<Change>& changes);
+
+ private:
+  void found(json::Value object, bool only_if_changed, std::deque<Change>& changes);
+  void lost(const Name& name, json::Value last, std::deque<Change>& changes);
+  void tell(Change::Type type, json::Value object, std::deque<Change>& changes) {
+    changes.push_back({type, number, std::move(object), std::nullopt});
+  }
+};
+
+void Follower::Source::found(json::Value object, bool only_if_changed, std::deque<Change>& changes) {
+  const Name name = name_of(object);
+  const auto before = known.find(name);
+  if (before != known.end()) {
+    const bool same = meta(before->second, "uid") == meta(object, "uid");
+    if (same && only_if_changed && meta(before->second, "resourceVersion") == meta(object, "resourceVersion")) return;
+    if (!same) tell(Change::Type::gone, before->second, changes);
+  }
+  known[name] = object;
+  tell(Change::Type::present, std::move(object), changes);
+}
+
+void Follower::Source::lost(const Name& name, json::Value last, std::deque<Change>& changes) {
+  const auto before = known.find(name);
+  // Not told of, so not missed; or the end of an object whose successor is known already.
+  if (before == known.end() || meta(before->second, "uid") != meta(last, "uid")) return;
+  known.erase(before);
+  tell(Change::Type::gone, std::move(last), changes);
+}
+
+void Follower::Source::take_list(ObjectList list, std::deque<Change>& changes) {
+  trouble.reset();
+  resource_version = list.resource_version;
+  step = Step::watch;
+  if (std::exchange(gap, false)) tell(Change::Type::gap, {}, changes);
+  std::map<Name, json::Value> missing = known;
+  for (const json::Value& object : list.items) missing.erase(name_of(object));
+  for (auto& [name, last] : missing) lost(name, std::move(last), changes);
+  for (json::Value& object : list.items) found(std::move(object), true, changes);
+  if (!std::exchange(listed, true)) tell(Change::Type::synced, {}, changes);
+}
+
+void Follower::Source::take_event(WatchEvent event, std::deque<Change>& changes) {
+  watch_told = true;
+  trouble.reset();
+  backoff.reset();
+  const std::string& version = meta(event.object, "resourceVersion");
+  if (!version.empty()) resource_version = version;
+  if (event.type == WatchEvent::Type::deleted) {
+    lost(name_of(event.object), event.object, changes);
+  } else if (event.type != WatchEvent::Type::bookmark) {
+    found(std::move(event.object), false, changes);
+  }
+}
+
+std::optional<Error> Follower::Source::take_error(const Error& error, Step retry, base::TimePoint now, std::deque<Change>& changes) {
+  if (!heals(error)) {
+    if (!options.optional) {
+      // Asked again, it tries again: who is told that it will not heal may know better.
+      step = retry;
+      due = now;
+      return error;
+    }
+    step = Step::lost;
+    changes.push_back({Change::Type::lost, number, {}, error});
+    return std::nullopt;
+  }
+  trouble = error;
+  step = retry;
+  due = now + backoff.next();
+  return std::nullopt;
+}
+
+Follower::Follower(Client& client, base::Clock& clock) : client_(client), clock_(clock), queue_(std::make_shared<WatchQueue>()) {}
+
+Follower::~Follower() = default;
+
+int Follower::follow(const Resource& resource, const std::string& ns, const Options& options) {
+  auto source = std::make_unique<Source>();
+  source->number = ++last_source_;
+  source->resource = resource;
+  source->ns = ns;
+  source->options = options;
+  source->due = clock_.now();
+  sources_[last_source_] = std::move(source);
+  return last_source_;
+}
+
+void Follower::unfollow(int source) {
+  sources_.erase(source);
+  std::erase_if(pending_, [source](const Change& change) { return change.source == source; });
+}
+
+bool Follower::synced(int source) const {
+  const auto found = sources_.find(source);
+  return found != sources_.end() && found->second->synced;
+}
+
+Result<Change> Follower::next(const base::Deadline& deadline, const std::stop_token& stop) {
+  for (;;) {
+    if (stop.stop_requested()) return Error(ErrorCode::cancelled, "interrupted while following changes");
+    if (!pending_.empty()) return take_pending();
+    base::TimePoint wake = deadline.when();
+    for (auto& [number, source] : sources_) {
+      if (source->step != Source::Step::list && source->step != Source::Step::watch) continue;
+      if (source->due <= clock_.now()) {
+        if (auto error = advance(*source, deadline, stop)) return *std::move(error);
+      }
+      const bool waits = source->step == Source::Step::list || source->step == Source::Step::watch;
+      if (waits) wake = std::min(wake, source->due);
+    }
+    if (!pending_.empty()) continue;
+    if (deadline.passed(clock_)) return overdue();
+    std::optional<WatchEvent> event = queue_->pop(clock_, base::Deadline::at(wake), stop);
+    if (!event) continue;
+    if (auto error = take(*std::move(event))) return *std::move(error);
+  }
+}
+
+Change Follower::take_pending() {
+  Change change = std::move(pending_.front());
+  pending_.pop_front();
+  if (change.type == Change::Type::synced) sources_.at(change.source)->synced = true;
+  return change;
+}
+
+// Begins the list or the watch that is due.
+std::optional<Error> Follower::advance(Source& source, const base::Deadline& deadline, const std::stop_token& stop) {
+  if (source.step == Source::Step::list) {
+    const ListOptions options{.label_selector = source.options.label_selector, .field_selector = source.options.field_selector};
+    // One try: the pauses are made here, so that the other sources are heard meanwhile.
+    const Call call{.deadline = deadline, .repeat = false};
+    Result<ObjectList> list = client_.list(source.resource, source.ns, options, call, stop);
+    if (!list) {
+      const Error& error = list.error();
+      if (error.code() == ErrorCode::cancelled) return error;
+      return source.take_error(error, Source::Step::list, clock_.now(), pending_);
+    }
+    source.take_list(*std::move(list), pending_);
+  }
+  source.step = Source::Step::watching;
+  source.watch_begun = clock_.now();
+  source.watch_told = false;
+  // The old one first: from here on, nothing of it may come.
+  source.handle = WatchHandle();
+  source.handle =
+      client_.watch(source.resource, source.ns, {source.options.label_selector, source.options.field_selector, source.resource_version},
+                    queue_, source.number);
+  return std::nullopt;
+}
+
+std::optional<Error> Follower::take(WatchEvent event) {
+  const auto found = sources_.find(event.source);
+  if (found == sources_.end()) return std::nullopt;  // unfollowed meanwhile
+  Source& source = *found->second;
+  if (event.type != WatchEvent::Type::ended) {
+    source.take_event(std::move(event), pending_);
+    return std::nullopt;
+  }
+  source.handle = WatchHandle();
+  const base::TimePoint now = clock_.now();
+  const bool worked = source.watch_told || now - source.watch_begun >= k_short_watch;
+  if (worked) source.backoff.reset();
+  const bool expired = event.error && event.error->reason() == k_expired;
+  if (expired) source.gap = true;
+  if (expired || !event.error) {
+    source.step = expired ? Source::Step::list : Source::Step::watch;
+    source.due = worked ? now : now + source.backoff.next();
+    return std::nullopt;
+  }
+  return source.take_error(*event.error, Source::Step::watch, now, pending_);
+}
+
+Error Follower::overdue() const {
+  Error error(ErrorCode::timeout, "the deadline passed");
+  std::vector<std::string> causes;
+  for (const auto& [number, source] : sources_) {
+    if (source->trouble) causes.push_back(source->trouble->message());
+  }
+  return error.with_causes(std::move(causes));
+}
+
+}  // namespace vmbackup::kube
