@@ -215,7 +215,7 @@ Error SnapshotWatch::explain(const Error& error) const {
     if (!obstacle.empty()) state += " (" + obstacle + ")";
   }
   const std::string clause = error.code() == ErrorCode::timeout ? "the deadline passed: " : "interrupted: ";
-  return Error(error.code(), clause + state);
+  return Error(error.code(), clause + state).with_causes(error.causes());
 }
 
 }  // namespace vmbackup::backup
