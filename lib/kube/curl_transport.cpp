@@ -502,12 +502,12 @@ base::Result<std::unique_ptr<Transport>> make_curl_transport(const Connection& c
   settings.options = options;
   base::Result<ServerAddress> address = address_of(connection);
   if (!address) return address.error();
-  settings.address = *std::move(address);
+  settings.address = std::move(address).value();
   if (auto checked = check_pem(connection); !checked) return checked.error();
   if (settings.address.tls && connection.ca_pem.empty() && !connection.insecure_skip_tls_verify) {
     base::Result<std::string> bundle = find_system_bundle();
     if (!bundle) return bundle.error();
-    settings.bundle = *std::move(bundle);
+    settings.bundle = std::move(bundle).value();
   }
   // libcurl before 8.0 resets every finished HTTP/2 stream, and servers end the connection after a thousand of those.
   settings.http2 = settings.address.tls && curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;

@@ -201,7 +201,7 @@ std::optional<Error> Follower::advance(Source& source, const base::Deadline& dea
       if (error.code() == ErrorCode::cancelled) return error;
       return source.take_error(error, Source::Step::list, clock_.now(), pending_);
     }
-    source.take_list(*std::move(list), pending_);
+    source.take_list(std::move(list).value(), pending_);
   }
   source.step = Source::Step::watching;
   source.watch_begun = clock_.now();
