@@ -377,7 +377,7 @@ func (c *cluster) virtControllerLeads() error {
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(string(body), `"leader":"true"`) {
+	if !strings.Contains(strings.Join(strings.Fields(string(body)), ""), `"leader":"true"`) {
 		return fmt.Errorf("it does not lead: %s", body)
 	}
 	return nil

@@ -80,7 +80,7 @@ func (p *processes) spawn(c command) (*exec.Cmd, error) {
 	done := make(chan error)
 	p.fork <- func() { done <- cmd.Start() }
 	if err := <-done; err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.name, err)
+		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	p.running[c.name] = cmd.Process
 	return cmd, nil
@@ -132,7 +132,7 @@ func (p *processes) run(c command) error {
 	delete(p.running, c.name)
 	p.mu.Unlock()
 	if err != nil {
-		return &programError{c.name, err}
+		return &programError{c.name, fmt.Errorf("ended: %w", err)}
 	}
 	return nil
 }
@@ -142,18 +142,18 @@ func (p *processes) failed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, err := range p.ended {
-		return &programError{name, err}
+		return &programError{name, fmt.Errorf("ended: %w", err)}
 	}
 	return nil
 }
 
-// programError says which program's log tells why.
+// programError is a failure about which the log of a program tells more.
 type programError struct {
 	name string
 	err  error
 }
 
-func (e *programError) Error() string { return fmt.Sprintf("%s ended: %v", e.name, e.err) }
+func (e *programError) Error() string { return fmt.Sprintf("%s: %v", e.name, e.err) }
 
 // stop kills everything at once: the state is thrown away, and an orderly stop would take half a minute.
 func (p *processes) stop() {
