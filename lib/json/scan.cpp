@@ -1,18 +1,27 @@
 #include "json/scan.hpp"
 
-#include <rapidjson/error/en.h>
+#include <rapidjson/error/error.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
-#include <cctype>
 #include <limits>
-#include <optional>
 
 namespace vmbackup::json {
 namespace {
 
 using base::Error;
 using base::ErrorCode;
+
+constexpr const char* k_trailing_text = "text after the end of the document";
+constexpr const char* k_lone_surrogate = "an escaped surrogate without its other half";
+
+// RapidJSON 1.1.0 lets a lone low surrogate pass ("\\ude00") and makes bytes of it that are no UTF-8.
+bool has_surrogate(std::string_view text) {
+  for (std::size_t at = text.find('\xED'); at != std::string_view::npos; at = text.find('\xED', at + 1)) {
+    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0) return true;
+  }
+  return false;
+}
 
 // Builds values out of the reader's events. Its own stack, not the machine's, holds what is open.
 class Builder {
@@ -30,11 +39,13 @@ class Builder {
   }
   bool Double(double value) { return add(Value(value)); }
   bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }  // only with numbers read as strings
-  bool String(const char* text, rapidjson::SizeType length, bool) { return add(Value(std::string(text, length))); }
+  bool String(const char* text, rapidjson::SizeType length, bool) {
+    return is_text({text, length}) && add(Value(std::string(text, length)));
+  }
   bool StartObject() { return open(false); }
   bool Key(const char* text, rapidjson::SizeType length, bool) {
     open_.back().key.assign(text, length);
-    return true;
+    return is_text(open_.back().key);
   }
   bool EndObject(rapidjson::SizeType) {
     Frame frame = take();
@@ -60,6 +71,11 @@ class Builder {
     std::string key;  // of the member that comes next
   };
 
+  bool is_text(std::string_view text) {
+    if (!has_surrogate(text)) return true;
+    refusal_ = k_lone_surrogate;
+    return false;
+  }
   bool open(bool is_array) {
     if (open_.size() >= options_.most_depth) {
       refusal_ = "deeper than " + std::to_string(options_.most_depth) + " levels";
@@ -94,12 +110,40 @@ Error refuse(std::size_t offset, const std::string& why) {
   return {ErrorCode::invalid, "invalid JSON at byte " + std::to_string(offset) + ": " + why};
 }
 
-// RapidJSON's sentence in the form of our messages.
-std::string reason_of(rapidjson::ParseErrorCode code) {
-  std::string text = rapidjson::GetParseError_En(code);
-  while (!text.empty() && text.back() == '.') text.pop_back();
-  if (!text.empty()) text.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.front())));
-  return text;
+// Our own words, so that a message does not change with the library.
+const char* reason_of(rapidjson::ParseErrorCode code) {
+  switch (code) {
+    case rapidjson::kParseErrorDocumentEmpty:
+      return "the document is empty";
+    case rapidjson::kParseErrorDocumentRootNotSingular:
+      return k_trailing_text;
+    case rapidjson::kParseErrorObjectMissName:
+      return "expected a name in quotes";
+    case rapidjson::kParseErrorObjectMissColon:
+      return "expected a colon after a name";
+    case rapidjson::kParseErrorObjectMissCommaOrCurlyBracket:
+      return "expected a comma or }";
+    case rapidjson::kParseErrorArrayMissCommaOrSquareBracket:
+      return "expected a comma or ]";
+    case rapidjson::kParseErrorStringUnicodeEscapeInvalidHex:
+      return "expected four hexadecimal digits after \\u";
+    case rapidjson::kParseErrorStringUnicodeSurrogateInvalid:
+      return k_lone_surrogate;
+    case rapidjson::kParseErrorStringEscapeInvalid:
+      return "a control character or unknown escape in a string";
+    case rapidjson::kParseErrorStringMissQuotationMark:
+      return "a string does not end";
+    case rapidjson::kParseErrorStringInvalidEncoding:
+      return "a string is not UTF-8";
+    case rapidjson::kParseErrorNumberTooBig:
+      return "a number is too large";
+    case rapidjson::kParseErrorNumberMissFraction:
+      return "expected a digit after the point";
+    case rapidjson::kParseErrorNumberMissExponent:
+      return "expected a digit in the exponent";
+    default:
+      return "expected a value";
+  }
 }
 
 }  // namespace
@@ -117,7 +161,7 @@ base::Result<Value> scan(std::string_view text, const ScanOptions& options) {
   const rapidjson::ParseResult result = reader.Parse<k_flags>(stream, builder);
   if (result.IsError()) return refuse(result.Offset(), builder.refusal().empty() ? reason_of(result.Code()) : builder.refusal());
   // The reader takes a zero byte for the end.
-  if (stream.Tell() < text.size()) return refuse(stream.Tell(), "text after the end of the document");
+  if (stream.Tell() < text.size()) return refuse(stream.Tell(), k_trailing_text);
   return std::move(builder.root());
 }
 

@@ -247,7 +247,10 @@ base::Result<Value> parse_yaml(std::string_view text, std::size_t most_bytes) {
     if (document) return document;
   }
   try {
-    std::istringstream stream{std::string(text)};
+    // yaml-cpp 0.7 lets a quoted text that never ends pass if the document ends with a line feed. The end of the document, written out,
+    // does not.
+    const bool whole_lines = !text.empty() && text.back() == '\n';
+    std::istringstream stream(std::string(text) + (whole_lines ? "...\n" : ""));
     YAML::Parser parser(stream);
     Builder builder(k_most_growth * text.size());
     if (!parser.HandleNextDocument(builder) || !builder.complete()) return Value();

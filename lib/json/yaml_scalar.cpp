@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 3> k_minus_infinite{"-.inf", "-.Inf", "-.
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Digits of one base, all of them. Beyond 64 bits: a real.
+// Digits of one base, all of them. Beyond 64 bits: a real; decimal ones are left to real(), which rounds only once.
 std::optional<Value> whole_number(std::string_view digits, int base, bool negative) {
   std::uint64_t magnitude = 0;
   const char* const end = digits.data() + digits.size();
@@ -33,6 +33,7 @@ std::optional<Value> whole_number(std::string_view digits, int base, bool negati
   if (result.ec == std::errc() && magnitude <= k_most + (negative ? 1 : 0)) {
     return Value(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
   }
+  if (base == 10) return std::nullopt;
   double real = 0;
   for (const char c : digits) {
     const int digit = is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("parse_duration reads what Go reads") {
   struct Row {
-    const char* text;
+    std::string text;
     Duration expected;
   };
   const Row rows[] = {
@@ -48,8 +48,8 @@ TEST_CASE("parse_duration reads what Go reads") {
 
 TEST_CASE("parse_duration refuses all else and says what would be right") {
   struct Row {
-    const char* text;
-    const char* message;
+    std::string text;
+    std::string message;
   };
   const Row rows[] = {
       {"", "invalid duration \"\": it is empty"},
@@ -85,7 +85,7 @@ TEST_CASE("parse_duration refuses all else and says what would be right") {
 TEST_CASE("format_duration gives the shortest exact form, which reads back") {
   struct Row {
     Duration duration;
-    const char* expected;
+    std::string expected;
   };
   const Row rows[] = {
       {0s, "0s"},

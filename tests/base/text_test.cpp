@@ -7,7 +7,7 @@ using namespace vmbackup::base;
 TEST_CASE("printable shows what a terminal would obey or hide") {
   struct Row {
     std::string text;
-    const char* expected;
+    std::string expected;
   };
   const Row rows[] = {
       {"plain text, 100%", "plain text, 100%"},
@@ -42,7 +42,7 @@ TEST_CASE("printable cuts between characters") {
 
 TEST_CASE("nearest finds a slip of the finger, nothing else") {
   struct Row {
-    const char* word;
+    std::string word;
     std::vector<std::string> candidates;
     std::optional<std::string> expected;
   };
@@ -96,7 +96,7 @@ TEST_CASE("display_width counts columns") {
 TEST_CASE("base64: the vectors of RFC 4648, both ways") {
   struct Row {
     std::string bytes;
-    const char* text;
+    std::string text;
   };
   const Row rows[] = {{"", ""},
                       {"f", "Zg=="},
@@ -127,7 +127,7 @@ TEST_CASE("base64: every length and byte comes back") {
 TEST_CASE("base64: line breaks and blanks do not matter, all else does") {
   CHECK(*base64_decode(" Zm9v\r\nYm\tFy\n") == "foobar");
   CHECK(*base64_decode("Zg=\n=") == "f");
-  for (const char* bad : {"Z", "Zg", "Zg=", "Zm8", "Zm8==", "Zm9v=", "=", "====", "Zg==Zg==", "Zm-_", "Zm9v!", "Zm\xff=", "Z==="}) {
+  for (const std::string bad : {"Z", "Zg", "Zg=", "Zm8", "Zm8==", "Zm9v=", "=", "====", "Zg==Zg==", "Zm-_", "Zm9v!", "Zm\xff=", "Z==="}) {
     CAPTURE(bad);
     const Result<std::string> decoded = base64_decode(bad);
     REQUIRE_FALSE(decoded.ok());
@@ -153,8 +153,8 @@ TEST_CASE("format_time") {
 
 TEST_CASE("parse_time reads RFC 3339 with any fraction and offset") {
   struct Row {
-    const char* text;
-    const char* expected;
+    std::string text;
+    std::string expected;
   };
   const Row rows[] = {
       {"2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"},
@@ -178,26 +178,26 @@ TEST_CASE("parse_time reads RFC 3339 with any fraction and offset") {
 }
 
 TEST_CASE("parse_time refuses all else") {
-  for (const char* bad : {"",
-                          "now",
-                          "2026-01-02",
-                          "2026-01-02T03:04:05",
-                          "2026-01-02 03:04:05Z",
-                          "2026-13-02T03:04:05Z",
-                          "2026-02-29T03:04:05Z",
-                          "2026-00-02T03:04:05Z",
-                          "2026-01-02T24:04:05Z",
-                          "2026-01-02T03:60:05Z",
-                          "2026-01-02T03:04:61Z",
-                          "2026-01-02T03:04:05.Z",
-                          "2026-01-02T03:04:05,5Z",
-                          "2026-01-02T03:04:05+0200",
-                          "2026-01-02T03:04:05+24:00",
-                          "2026-01-02T03:04:05Zx",
-                          "2026-1-2T3:4:5Z",
-                          " 2026-01-02T03:04:05Z",
-                          "9999-01-02T03:04:05Z",
-                          "0001-01-01T00:00:00Z"}) {
+  for (const std::string bad : {"",
+                                "now",
+                                "2026-01-02",
+                                "2026-01-02T03:04:05",
+                                "2026-01-02 03:04:05Z",
+                                "2026-13-02T03:04:05Z",
+                                "2026-02-29T03:04:05Z",
+                                "2026-00-02T03:04:05Z",
+                                "2026-01-02T24:04:05Z",
+                                "2026-01-02T03:60:05Z",
+                                "2026-01-02T03:04:61Z",
+                                "2026-01-02T03:04:05.Z",
+                                "2026-01-02T03:04:05,5Z",
+                                "2026-01-02T03:04:05+0200",
+                                "2026-01-02T03:04:05+24:00",
+                                "2026-01-02T03:04:05Zx",
+                                "2026-1-2T3:4:5Z",
+                                " 2026-01-02T03:04:05Z",
+                                "9999-01-02T03:04:05Z",
+                                "0001-01-01T00:00:00Z"}) {
     CAPTURE(bad);
     const Result<WallTime> time = parse_time(bad);
     REQUIRE_FALSE(time.ok());
