@@ -251,7 +251,7 @@ func (h *Handler) reconcile(key string) error {
 	}
 
 	if knobs, err := parseKnobs(vmi.GetAnnotations()); err != nil {
-		h.complain(inst, err)
+		h.complain(vmi, inst, err)
 	} else if inst.guest != nil && !reflect.DeepEqual(knobs, inst.guest.State().Knobs) {
 		inst.guest.SetKnobs(knobs)
 	}
@@ -290,10 +290,12 @@ func (h *Handler) reconcile(key string) error {
 	h.report(vmi, inst, pod)
 	if phase == "Scheduled" {
 		setPhase(vmi, "Running")
-		h.log(inst)("phase", Fields{"phase": "Running"})
 	}
 	if err := h.update(seen, vmi); err != nil {
 		return err
+	}
+	if phase == "Scheduled" {
+		h.log(inst)("phase", Fields{"phase": "Running"})
 	}
 	if again {
 		h.queue.AddAfter(key, 100*time.Millisecond)
@@ -338,13 +340,15 @@ func (h *Handler) log(inst *instance) func(string, Fields) {
 	}
 }
 
-func (h *Handler) complain(inst *instance, err error) {
+// complain tells of annotations that cannot be read, once per text for a guest that runs.
+func (h *Handler) complain(vmi *unstructured.Unstructured, inst *instance, err error) {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
 	if inst.badKnobs != err.Error() {
 		inst.badKnobs = err.Error()
 		h.log(inst)("bad-knob", Fields{"error": err.Error()})
 		log.Printf("%s/%s: %v", inst.namespace, inst.name, err)
+		h.record(vmi, corev1.EventTypeWarning, "BadKnob", err.Error())
 	}
 }
 
@@ -353,7 +357,7 @@ func (h *Handler) create(vmi *unstructured.Unstructured, running bool) (*instanc
 	inst := &instance{namespace: vmi.GetNamespace(), name: vmi.GetName(), uid: string(vmi.GetUID()), targets: map[string]string{}}
 	knobs, err := parseKnobs(vmi.GetAnnotations())
 	if err != nil {
-		h.complain(inst, err)
+		h.complain(vmi, inst, err)
 		return nil, nil
 	}
 	disks, targets, migratable, err := h.disksOf(vmi)
