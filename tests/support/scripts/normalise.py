@@ -1,0 +1,61 @@
+"""Takes out of a text what differs from run to run. Replacements are as long as what they replace where tables may hold it."""
+
+import re
+
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_RUN = re.compile(r"\b\d{8}-\d{6}-[a-z0-9]{4}\b")
+_UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_SECONDS = re.compile(r"\b\d+\.\ds\b|\b\d+m\d\ds\b")
+_JSON_SECONDS = re.compile(r"(durationSeconds\"?: ?)[0-9.e+-]+")
+_PORT = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
+_VERSION = re.compile(r"(resource version: )\d+( \()\d+(\))")
+_AGE = re.compile(r"\((\d+m)?\d+(\.\d+)?(ms|s)\)")
+_TOOK = re.compile(r"(?m)^((?:GET|POST|PUT|PATCH|DELETE|WATCH) .* )\S*\d(?:ms|s|m)$")
+
+
+def _same_length(match):
+    fraction = match.group(1) or ""
+    return "YYYY-MM-DDThh:mm:ss" + ("." + "f" * (len(fraction) - 1) if fraction else "") + "Z"
+
+
+class Normaliser:
+    """One per script: it numbers UIDs over the whole of it."""
+
+    def __init__(self, namespace, paths):
+        """paths: list of (path of this machine, what to write for it), tried in this order."""
+        self._namespace = re.compile(r"(?<![A-Za-z0-9])" + re.escape(namespace) + r"(?![A-Za-z0-9])")
+        self._paths = [(path, word) for path, word in paths if path]
+        self._uids = {}
+
+    def _uid(self, match):
+        if match.group(0).startswith("00000000-0000-0000-0000-"):
+            return match.group(0)  # replaced already
+        number = self._uids.setdefault(match.group(0), len(self._uids) + 1)
+        return f"00000000-0000-0000-0000-{number:012d}"
+
+    def __call__(self, text):
+        for path, word in self._paths:
+            text = text.replace(path, word)
+        text = _TIME.sub(_same_length, text)
+        text = _RUN.sub("yyyymmdd-hhmmss-rrrr", text)
+        text = _UID.sub(self._uid, text)
+        text = _JSON_SECONDS.sub(r"\g<1>0.0", text)
+        text = _TOOK.sub(r"\1TIME", text)
+        text = _SECONDS.sub("0.0s", text)
+        text = _AGE.sub("(TIME)", text)
+        text = _PORT.sub(r"\1:PORT", text)
+        text = _VERSION.sub(r"\1N\2N\3", text)
+        return self._namespace.sub("prod", text)
+
+
+_RANDOM = re.compile(r"(resourceVersion|timeoutSeconds|continue)=[^&]+")
+
+
+def request_line(method, target, normalise):
+    """One line of a request log: the query readable, with its changing numbers taken out."""
+    from urllib.parse import unquote
+
+    path, _, query = target.partition("?")
+    if query:
+        query = "?" + _RANDOM.sub(r"\1=N", unquote(query))
+    return normalise(f"{method} {unquote(path)}{query}")

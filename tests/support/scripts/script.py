@@ -1,0 +1,513 @@
+"""One script: its commands, one after the other."""
+
+import difflib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+
+from . import txtar
+from .normalise import Normaliser, request_line
+from .targets import Cluster, Failure, Sandbox, kubeconfig, value_at, vm_manifest
+
+_RAW = {"stdout-has", "stderr-has", "stdout-lacks", "stderr-lacks", "fault", "hook", "await", "sh"}  # the rest of the line as it stands
+_CONDITIONS = {"on", "kubevirt", "sandbox", "alone", "limit"}
+
+
+class Source:
+    """A script as it stands in its file: what must be known before it runs."""
+
+    def __init__(self, path, default_on):
+        self.path = path
+        self.name = os.path.join(os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path)[: -len(".txtar")])
+        with open(path, encoding="utf-8") as file:
+            self.head, self.files = txtar.parse(file.read())
+        self.on, self.versions, self.flags, self.alone, self.limit = default_on, [], [], False, None
+        self.commands = []
+        if not self.head.startswith("# "):
+            raise Failure("the first line must say, after #, which behaviour this is about")
+        for number, line in enumerate(self.head.splitlines(), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            verb, _, rest = line.partition(" ")
+            if verb in _CONDITIONS:
+                self._condition(verb, rest.split(), number)
+            else:
+                self.commands.append((number, verb, rest.strip()))
+        if not self.commands:
+            raise Failure("there is no command in it")
+
+    def _condition(self, verb, words, number):
+        if self.commands:
+            raise Failure(f"line {number}: {verb} must stand before the first command")
+        if verb == "on" and words in (["sandbox"], ["cluster"], ["both"]):
+            self.on = {"sandbox", "cluster"} if words == ["both"] else {words[0]}
+        elif verb == "kubevirt" and len(words) == 1:
+            self.versions.append(words[0])
+        elif verb == "sandbox":
+            self.flags += words
+        elif verb == "alone":
+            self.alone = True
+        elif verb == "limit" and len(words) == 1:
+            self.limit = seconds(words[0])
+        else:
+            raise Failure(f"line {number}: {verb} {' '.join(words)} is not understood")
+
+    def fits(self, kind, version):
+        return kind in self.on and all(version_fits(wanted, version) for wanted in self.versions)
+
+
+def seconds(text):
+    units = {"ms": 0.001, "s": 1, "m": 60}
+    for unit in ("ms", "s", "m"):
+        if text.endswith(unit) and text[: -len(unit)].replace(".", "", 1).isdigit():
+            return float(text[: -len(unit)]) * units[unit]
+    raise Failure(f"{text} is no duration (250ms, 10s, 2m)")
+
+
+def version_fits(wanted, version):
+    def numbers(text):
+        return [int(part) for part in text.split(".")[:2]]
+
+    if wanted.startswith(">="):
+        return numbers(version) >= numbers(wanted[2:])
+    if wanted.startswith("<"):
+        return numbers(version) < numbers(wanted[1:])
+    raise Failure(f"kubevirt {wanted} is not understood: >=1.9 or <1.9")
+
+
+class Result:
+    def __init__(self, line, code, stdout, stderr):
+        self.line, self.code, self.stdout, self.stderr = line, code, stdout, stderr
+
+
+class Script:
+    """Runs a Source. `options`: binary, sandbox, cluster, bin (of the cluster), accept."""
+
+    def __init__(self, source, options, folder):
+        self.source, self.options, self.folder = source, options, folder
+        self.target = None
+        self.work = os.path.join(folder, "work")
+        self.done = []      # the commands run so far
+        self.result = None  # of the last run
+        self.checked = True
+        self.started = None
+        self.kept = {}
+        self.last = []      # `finally`
+        self.seen = 0       # requests that were looked at
+        self.used = set()   # files
+        self.files = dict(source.files)
+        self.limit = source.limit or (30 if options.cluster is None else 120)
+        self.end = time.monotonic() + self.limit
+
+    # --- the frame ---------------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Returns None, or what went wrong."""
+        os.makedirs(os.path.join(self.work, "home"))
+        os.makedirs(os.path.join(self.work, "tmp"))
+        problem = None
+        if self.options.cluster is None:
+            self.target = Sandbox(self.options.sandbox, self.folder, self.source.flags)
+        else:
+            self.target = Cluster(self.options.cluster, self.options.bin, self.folder)
+        try:
+            self._begin()
+            for number, verb, rest in self.source.commands:
+                self._command(number, verb, rest)
+            self._must_be_checked("the end")
+            unused = set(self.files) - self.used
+            if unused:
+                raise Failure(f"the file {sorted(unused)[0]} is not used")
+            self._no_unused_fault()
+        except Failure as failure:
+            problem = str(failure)
+        except Exception as defect:  # in the runner itself
+            problem = f"{type(defect).__name__}: {defect}"
+        finally:
+            problem = self._finish(problem)
+        if problem is None and self.options.accept and self.files != self.source.files:
+            with open(self.source.path, "w", encoding="utf-8") as file:
+                file.write(txtar.format(self.source.head, self.files))
+        return problem
+
+    def _begin(self):
+        self.target.start()
+        self.end = time.monotonic() + self.limit
+        self.kubeconfig = os.path.join(self.work, "kubeconfig")
+        with open(self.kubeconfig, "w") as file:
+            file.write(kubeconfig(self.target.identity, self.target.namespace))
+        self.environment = {
+            "KUBECONFIG": self.kubeconfig, "HOME": os.path.join(self.work, "home"), "TMPDIR": os.path.join(self.work, "tmp"),
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8",
+        }
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+        self.normalise = Normaliser(self.target.namespace, [(self.work, "$WORK"), (self.options.cluster, "$STATE")])
+        for name, body in self.files.items():
+            with open(os.path.join(self.work, name), "w") as file:
+                file.write(body.replace("$NS", self.target.namespace).replace("$WORK", self.work))
+
+    def _finish(self, problem):
+        if self.started:
+            self._kill()
+        self.end = max(self.end, time.monotonic() + 30)
+        for number, verb, rest in self.last:
+            try:
+                self._command(number, verb, rest)
+            except Failure as failure:
+                problem = problem or f"finally: {failure}"
+        try:
+            wrong = self.target.stop()
+        except Failure as failure:
+            wrong = str(failure)
+        return problem or wrong
+
+    def _kill(self):
+        """The one that was started is in a session of its own; nothing else is in it."""
+        try:
+            os.killpg(self.started.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.started.wait()
+        self.started = None
+
+    def _no_unused_fault(self):
+        if self.target.kind == "sandbox":
+            unused = self.target.control("fault", "--unused").strip()
+            if unused:
+                raise Failure(f"a fault never hit anything: {unused}")
+
+    def _command(self, number, verb, rest):
+        self.done.append(f"{number}: {verb} {rest}")
+        if verb in ("run", "sh", "bg", "join"):
+            self._must_be_checked(f"line {number}")
+        method = getattr(self, "do_" + verb.replace("-", "_"), None)
+        if method is None:
+            raise Failure(f"line {number}: there is no command {verb}")
+        try:
+            words = [self._expand(rest)] if verb in _RAW else [self._expand(word) for word in self._split(verb, rest)]
+            method(*words)
+        except TypeError as wrong:
+            if "positional argument" not in str(wrong):
+                raise
+            raise Failure(f"line {number}: {verb} {rest}: wrong number of words") from None
+        except Failure as failure:
+            raise Failure(f"line {number}: {verb} {rest}\n{failure}") from None
+
+    def _split(self, verb, rest):
+        """Where the last word is a piece of JSON, or text, it is the rest of the line."""
+        tail = {"json": 1, "object": 3, "patch": 2, "put": 3, "finally": 1}.get(verb)
+        if tail is None:
+            return shlex.split(rest)
+        words = rest.split(" ")
+        options = []
+        while words and words[0] == "-n":
+            options += words[:2]
+            words = words[2:]
+        words = [word for word in words[:tail] if word] + ([" ".join(words[tail:])] if len(words) > tail else [])
+        return options + words
+
+    def _expand(self, text):
+        values = {"NS": self.target.namespace, "WORK": self.work, "BIN": self.options.binary, "SANDBOX": self.options.sandbox or "",
+                  "KUBECONFIG": self.environment.get("KUBECONFIG", ""), "SERVER": self.target.server, **self.kept}
+        for name in sorted(values, key=len, reverse=True):
+            text = text.replace("$" + name, values[name])
+        return text
+
+    def _left(self):
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise Failure("the time limit of the script has passed")
+        return left
+
+    def _must_be_checked(self, where):
+        if not self.checked:
+            raise Failure(f"{where}: the exit code of `{self.result.line}` was not looked at")
+
+    def _body(self, name):
+        if name not in self.files:
+            if not (self.options.accept and name.isidentifier()):
+                raise Failure(f"there is no file {name}")
+            self.files[name] = ""
+        self.used.add(name)
+        return self.files[name]
+
+    # --- the world ---------------------------------------------------------------------------------------------------
+
+    def do_vm(self, name, *words):
+        disks, classes, running, knobs = 1, ["rig"], True, {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if key == "disks":
+                disks = int(value)
+            elif key == "class":
+                classes = value.split(",")
+            elif word == "stopped":
+                running = False
+            elif equals:
+                knobs[key] = value
+            else:
+                raise Failure(f"{word} is not understood")
+        self.target.apply(vm_manifest(self.target.namespace, name, disks, classes, running, knobs))
+        agent = knobs.get("agent", "connected") == "connected"
+        self.do_wait_vm(name, "stopped" if not running else "agent" if agent else "running")
+
+    def do_wait_vm(self, name, state):
+        word = {"running": "Running", "agent": "Running", "stopped": "Stopped", "paused": "Paused"}.get(state)
+        if word is None:
+            raise Failure(f"{state}: running, agent, stopped or paused")
+        self.target.wait("vm", name, "status.printableStatus", word, self._left())
+        if state == "agent":
+            self.target.wait("vmi", name, "condition.AgentConnected", "True", self._left())
+        # Whether a disk can be snapshotted is a status that comes a little later.
+        self.target.wait("vm", name, "status.volumeSnapshotStatuses.0.name", "d1", self._left()) if self._has_d1(name) else None
+
+    def _has_d1(self, name):
+        found, volume = value_at(self.target.object("vm", name) or {}, "spec.template.spec.volumes.0.name")
+        return found and volume == "d1"
+
+    def do_apply(self, name):
+        self.target.apply(self._body(name).replace("$NS", self.target.namespace))
+
+    def do_patch(self, *words):
+        namespace, (kind, name, patch) = self._namespace(words)
+        self.target.patch(kind, name, patch, namespace)
+
+    def do_delete(self, *words):
+        now = "--now" in words
+        namespace, (kind, name) = self._namespace([word for word in words if word != "--now"])
+        self.target.delete(kind, name, now, namespace)
+
+    @staticmethod
+    def _namespace(words):
+        words = list(words)
+        namespace = None
+        if words[:1] == ["-n"]:
+            namespace, words = words[1], words[2:]
+        return namespace, words
+
+    def do_put(self, kind, name, subresource, body=""):
+        self.target.put(kind, name, subresource, body)
+
+    def do_wait(self, kind, name, what):
+        path, _, value = what.partition("=")
+        self.target.wait(kind, name, path, value, self._left())
+
+    def do_object(self, kind, name, path, value):
+        self._compare(self.target.object(kind, name) or {}, path, value)
+
+    def do_none(self, kind):
+        names = self.target.names(kind)
+        if names:
+            raise Failure("there is " + ", ".join(names))
+
+    def do_as(self, account):
+        with open(self.kubeconfig, "w") as file:
+            file.write(kubeconfig(self.target.identity, self.target.namespace, self.target.token(account)))
+
+    def do_finally(self, verb, rest=""):
+        self.last.append((0, verb, rest))
+
+    def do_fault(self, rule):
+        self.target.control("fault", rule)
+
+    def do_hook(self, rule):
+        self.target.control("hook", rule)
+
+    def do_ctl(self, verb):
+        self.target.control(verb)
+
+    # --- the tool ----------------------------------------------------------------------------------------------------
+
+    def do_env(self, *settings):
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            self.environment[name] = value
+
+    def do_unset(self, *names):
+        for name in names:
+            self.environment.pop(name, None)
+
+    def do_clear_env(self):
+        self.environment.clear()
+
+    def do_run(self, *args):
+        self._start([self.options.binary, *args], "run " + shlex.join(args))
+        self.do_join()
+
+    def do_sh(self, line):
+        self._start(["/bin/bash", "-o", "pipefail", "-c", line], "sh " + line)
+        self.do_join()
+
+    def do_bg(self, *args):
+        self._start([self.options.binary, *args], "bg " + shlex.join(args))
+
+    def _start(self, argv, line):
+        if self.started is not None:
+            raise Failure("one is running already")
+        if self.target.kind == "sandbox":
+            self.seen = len(self.target.requests())
+        self.line = line
+        self.out = open(os.path.join(self.folder, "stdout"), "w+b")
+        self.err = open(os.path.join(self.folder, "stderr"), "w+b")
+        # SIGPIPE as a shell leaves it: Python ignores it, and children inherit that.
+        self.started = subprocess.Popen(argv, cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+                                        start_new_session=True, restore_signals=True)
+
+    def do_await(self, text):
+        while True:
+            if text in self._read(self.err):
+                return
+            if self.started is None or self.started.poll() is not None:
+                if text in self._read(self.err):
+                    return
+                raise Failure("it ended before:\n" + self._read(self.err))
+            try:
+                self._left()
+            except Failure:
+                raise Failure("the time limit of the script has passed; so far:\n" + self._read(self.err)) from None
+            time.sleep(0.01)
+
+    @staticmethod
+    def _read(file):
+        with open(file.name, "rb") as again:
+            return again.read().decode("utf-8", "backslashreplace")
+
+    def do_signal(self, name):
+        if self.started is None or self.started.poll() is not None:
+            raise Failure("nothing is running")
+        self.started.send_signal(getattr(signal, "SIG" + name))
+
+    def do_join(self):
+        if self.started is None:
+            raise Failure("nothing is running")
+        try:
+            code = self.started.wait(timeout=self._left())
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise Failure(f"`{self.line}` had no end within the time limit\n{self._read(self.out)}{self._read(self.err)}") from None
+        self.started = None
+        self.result = Result(self.line, 128 - code if code < 0 else code, self._read(self.out), self._read(self.err))
+        self.out.close()
+        self.err.close()
+        self.checked = False
+
+    # --- what it did ---------------------------------------------------------------------------------------------------
+
+    def _last(self):
+        if self.result is None:
+            raise Failure("nothing was run yet")
+        return self.result
+
+    def do_exit(self, code):
+        result = self._last()
+        self.checked = True
+        if result.code != int(code):
+            raise Failure(f"exit code {result.code}\nstdout:\n{indent(result.stdout)}stderr:\n{indent(result.stderr)}")
+
+    def do_stdout(self, name):
+        self._golden(name, self._last().stdout, "stdout", "stderr:\n" + indent(self._last().stderr))
+
+    def do_stderr(self, name):
+        self._golden(name, self._last().stderr, "stderr", "")
+
+    def _golden(self, name, text, what, more):
+        found = self.normalise(text)
+        if name == "empty":
+            if found:
+                raise Failure(f"{what} is not empty:\n{indent(found)}{more}")
+            return
+        expected = self._body(name)
+        if found and not found.endswith("\n"):
+            found += "\n\\ no newline at the end\n"
+        if found == expected:
+            return
+        if self.options.accept:
+            self.files[name] = found
+            return
+        diff = difflib.unified_diff(expected.splitlines(True), found.splitlines(True), f"{name} (expected)", f"{name} (found)")
+        raise Failure("".join(diff) + more)
+
+    def do_stdout_has(self, text):
+        self._has(self.normalise(self._last().stdout), text, True, "stdout")
+
+    def do_stderr_has(self, text):
+        self._has(self.normalise(self._last().stderr), text, True, "stderr")
+
+    def do_stdout_lacks(self, text):
+        self._has(self.normalise(self._last().stdout), text, False, "stdout")
+
+    def do_stderr_lacks(self, text):
+        self._has(self.normalise(self._last().stderr), text, False, "stderr")
+
+    def _has(self, found, text, wanted, what):
+        if (self.normalise(text) in found) != wanted:
+            raise Failure(f"{what} {'does not hold' if wanted else 'holds'} it:\n{indent(found)}")
+
+    def do_json(self, path, value):
+        try:
+            document = json.loads(self._last().stdout)
+        except ValueError as wrong:
+            raise Failure(f"stdout is no JSON: {wrong}\n{indent(self._last().stdout)}{indent(self._last().stderr)}") from None
+        self._compare(document, path, value)
+
+    def _compare(self, document, path, value):
+        there, found = value_at(document, path)
+        if value in ("present", "absent"):
+            if there != (value == "present"):
+                raise Failure(f"{path} is {'there: ' + json.dumps(found) if there else 'not there'}")
+            return
+        if not there:
+            raise Failure(f"{path} is not there")
+        try:
+            expected = json.loads(value)
+        except ValueError:
+            expected = value
+        shown = json.loads(self.normalise(json.dumps(found)))
+        if found != expected and shown != json.loads(self.normalise(json.dumps(expected))):
+            raise Failure(f"{path} is {json.dumps(shown)}")
+
+    def do_keep(self, name, path):
+        there, found = value_at(json.loads(self._last().stdout), path)
+        if not there or not isinstance(found, str):
+            raise Failure(f"{path} is no string")
+        self.kept[name] = found
+
+    def do_requests(self, name):
+        # A watch is written down when the server sees its end, which may be a little after the end of the tool.
+        expected = None if name == "empty" or self.options.accept else self._body(name)
+        end, text, before = time.monotonic() + 2, self._requests(), None
+        while text != (expected if expected is not None else before) and time.monotonic() < end:
+            before = text
+            time.sleep(0.2)
+            text = self._requests()
+        self.seen = len(self.target.requests())
+        self._golden(name, text, "requests", "")
+
+    def _requests(self):
+        lines, watches = [], []
+        for record in self.target.requests()[self.seen:]:
+            method, target = record["method"], record["target"]
+            watch = "watch=1" in target or "watch=true" in target
+            line = request_line("WATCH" if watch else method, target, self.normalise)
+            status = record.get("status")
+            (watches if watch else lines).append(line + (f" {status}" if status not in (200, 201) else ""))
+        return "".join(line + "\n" for line in lines + sorted(watches))
+
+    def do_disks(self, name, verdict):
+        found = self.target.verdict(name)
+        if found not in verdict.split("|"):
+            raise Failure(f"the copies are {found}")
+
+    def clean_up(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def indent(text):
+    return "".join("    " + line + "\n" for line in text.splitlines())
