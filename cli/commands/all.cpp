@@ -1,0 +1,12 @@
+#include "cli/commands/all.hpp"
+
+namespace vmbackup::cli {
+
+std::vector<Command> all_commands() {
+  return {
+      snapshot_command(), list_command(),       show_command(), wait_command(),     delete_command(),
+      version_command(),  completion_command(), help_command(), generate_command(), complete_command(),
+  };
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,102 @@
+// kubectl vmbackup wait: follow snapshots that exist.
+#include <memory>
+
+#include "backup/inventory.hpp"
+#include "cli/commands/all.hpp"
+#include "cli/context.hpp"
+#include "cli/names.hpp"
+#include "cli/printers.hpp"
+#include "cli/progress.hpp"
+#include "cli/result.hpp"
+#include "cli/view.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+constexpr const char* k_description =
+    "Waits until snapshots reach a state, whoever made them, and prints what is in them. It ends early when that can no longer happen: the "
+    "snapshot failed, was deleted, or was replaced under its name. Several are waited for one after the other, within one --timeout.";
+
+struct Options {
+  std::vector<std::string> snapshots;
+  backup::AwaitState state = backup::AwaitState::ready;
+  base::Duration timeout = std::chrono::minutes(30);
+  bool allow_partial = false;
+  OutputFormat output = OutputFormat::table;
+};
+
+backup::SnapshotItem wait_for_one(const Options& options, Context& context, const std::string& name, const base::Deadline& deadline) {
+  const base::Result<Connected>& cluster = context.cluster();
+  if (!cluster) {
+    backup::SnapshotItem item;
+    item.ns = context.options().ns;
+    item.name = name;
+    item.error = cluster.error();
+    return item;
+  }
+  Progress progress(context.console(), context.clock(), context.ticking());
+  return backup::await_snapshot(*cluster->client, context.clock(), progress, {cluster->ns, name}, options.state, deadline, context.stop());
+}
+
+ExitCode run_wait(const Options& options, Context& context) {
+  backup::SnapshotReport report;
+  report.start_time = context.clock().wall_now();
+  const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
+  for (const std::string& name : options.snapshots) report.items.push_back(wait_for_one(options, context, name, deadline));
+  report.completion_time = context.clock().wall_now();
+
+  const bool deleted = options.state == backup::AwaitState::deleted;
+  const Judgement judgement{.allow_partial = options.allow_partial, .judge_complete = !deleted, .signal = context.signal()};
+  const ExitCode code = exit_code_of(report, judgement);
+  print_result(context, options.output,
+               {.document = [&] { return snapshot_report_value(report, code); },
+                .text = [&](bool wide) { return deleted ? std::string() : snapshot_report_text(report, wide); },
+                .names = [&] { return deleted ? std::string() : snapshot_names_text(report.items); }});
+  for (const backup::SnapshotItem& item : report.items) {
+    for (const std::string& reason : item.reasons) {
+      if (!deleted) context.console().warning(reason);
+    }
+    tell_end(context, item, exit_code_of(item, judgement));
+    if (deleted && !item.error) context.console().note("vmsnapshot/" + item.name + " is gone");
+  }
+  context.console().result(snapshot_report_value(report, code), static_cast<int>(code));
+  return code;
+}
+
+Run bind(Flags& flags) {
+  const std::shared_ptr<Options> options = std::make_shared<Options>();
+  flags.add(Argument{.name = "SNAPSHOT",
+                     .help = "snapshots, as NAME or vmsnapshot/NAME",
+                     .many = true,
+                     .names = Names::snapshot,
+                     .add = names_into(options->snapshots, Names::snapshot)});
+  flags.add(choice<backup::AwaitState>(
+      {.name = "for",
+       .metavar = "STATE",
+       .help = "what to wait for; cut: all disks are cut and KubeVirt calls it Succeeded; ready: it can be restored as well; deleted: the "
+               "snapshot object is gone",
+       .fallback = "ready"},
+      options->state, {{"ready", backup::AwaitState::ready}, {"cut", backup::AwaitState::cut}, {"deleted", backup::AwaitState::deleted}}));
+  bind_timeout(flags, options->timeout);
+  bind_allow_partial(flags, options->allow_partial);
+  bind_output(flags, options->output,
+              {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});
+  return [options](Context& context) { return run_wait(*options, context); };
+}
+
+}  // namespace
+
+Command wait_command() {
+  return {.name = "wait",
+          .group = CommandGroup::keep,
+          .summary = "Wait for snapshots",
+          .description = k_description,
+          .examples = {{"until it can be restored", "wait vmsnapshot/db-0-nightly -n prod"},
+                       {"until it is gone", "wait vmsnapshot/db-0-nightly -n prod --for deleted --timeout 5m"}},
+          .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::mixed, ExitCode::deadline,
+                         ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
+          .needs = Needs::cluster,
+          .bind = bind};
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,104 @@
+#include "cli/complete.hpp"
+
+#include <algorithm>
+
+#include "cli/parse.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+void offer(Completion& completion, const std::string& word, const std::string& help, const std::string& last) {
+  if (word.compare(0, last.size(), last) == 0) completion.candidates.push_back({word, help});
+}
+
+void offer_values(Completion& completion, const Flag& flag, const std::string& before, const std::string& last) {
+  if (flag.name == "kubeconfig") completion.files = true;
+  for (const std::string& value : flag.choices) offer(completion, before + value, "", last);
+}
+
+bool given(const std::vector<std::string>& words, const Flag& flag) {
+  const std::string name = "--" + flag.name;
+  const std::string letter = flag.letter == 0 ? "" : std::string("-") + flag.letter;
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return word == name || word.compare(0, name.size() + 1, name + '=') == 0 || (!letter.empty() && word == letter);
+  });
+}
+
+void offer_flags(Completion& completion, const std::vector<std::string>& words, const Flags& flags, const std::string& last) {
+  for (const Flag& flag : flags.flags()) {
+    if (!flag.hidden && (flag.repeats || !given(words, flag))) offer(completion, "--" + flag.name, flag.help, last);
+  }
+}
+
+// The flag whose value is the next word, or null.
+const Flag* open_flag(const std::vector<std::string>& words, const Flags& flags) {
+  if (words.empty()) return nullptr;
+  const std::string& word = words.back();
+  for (const Flag& flag : flags.flags()) {
+    if (!flag.implied.empty()) continue;
+    if (word == "--" + flag.name || (flag.letter != 0 && word == std::string("-") + flag.letter)) return &flag;
+  }
+  return nullptr;
+}
+
+void offer_arguments(Completion& completion, const Flags& flags, std::size_t place, const std::string& last) {
+  const std::vector<Argument>& arguments = flags.arguments();
+  if (arguments.empty()) return;
+  const bool beyond = place >= arguments.size();
+  if (beyond && !arguments.back().many) return;
+  for (const std::string& word : (beyond ? arguments.back() : arguments[place]).choices) offer(completion, word, "", last);
+}
+
+// How many of the words are arguments.
+std::size_t count_arguments(const std::vector<std::string>& words, const Flags& flags) {
+  std::vector<std::string> rest = words;
+  std::size_t count = 0;
+  while (!take_command(rest, flags).empty()) ++count;
+  return count;
+}
+
+}  // namespace
+
+Completion complete(const std::vector<Command>& commands, std::vector<std::string> words, const std::string& last) {
+  Completion completion;
+  if (std::find(words.begin(), words.end(), "--") != words.end()) return completion;
+  CommonOptions common;
+  Flags flags;
+  bind_common(flags, common);
+  const Flag* open = open_flag(words, flags);
+  const std::string name = take_command(words, flags);
+  const Command* command = find_command(commands, name);
+  if (name.empty() && open == nullptr && (last.empty() || last.front() != '-')) {
+    for (const Command& each : commands) {
+      if (!each.hidden) offer(completion, each.name, each.summary, last);
+    }
+    return completion;
+  }
+  if (!name.empty() && command == nullptr) return completion;
+  Flags all;
+  const Run run = command != nullptr ? bind_all(*command, all, common) : Run{};
+  const Flags& known = command != nullptr ? all : flags;
+  if (command != nullptr) open = open_flag(words, known);
+  const std::size_t equals = last.find('=');
+  if (open != nullptr) {
+    offer_values(completion, *open, "", last);
+  } else if (last.rfind("--", 0) == 0 && equals != std::string::npos) {
+    const Flag* flag = known.find(last.substr(2, equals - 2));
+    if (flag != nullptr) offer_values(completion, *flag, last.substr(0, equals + 1), last);
+  } else if (!last.empty() && last.front() == '-') {
+    offer_flags(completion, words, known, last);
+  } else {
+    offer_arguments(completion, known, count_arguments(words, known), last);
+  }
+  return completion;
+}
+
+std::string completion_text(const Completion& completion) {
+  std::string out;
+  for (const Candidate& candidate : completion.candidates) {
+    out += candidate.word + (candidate.help.empty() ? "" : '\t' + candidate.help) + '\n';
+  }
+  return out + (completion.files ? ":0\n" : ":4\n");
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,91 @@
+// What a command gets to work with: streams, clock, stop token, and the cluster once it asks for it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/flags.hpp"
+#include "cli/streams.hpp"
+
+namespace vmbackup::kube {
+class Client;
+}
+
+namespace vmbackup::cli {
+
+// The parts of the environment that matter, read once in main.
+struct Environment {
+  std::string home;
+  std::string kubeconfig;  // KUBECONFIG
+  bool no_color = false;   // NO_COLOR is set and not empty
+  bool dumb = false;       // TERM is unset, empty or "dumb"
+};
+
+// A cluster to talk to. Owns what it stands on.
+struct Connected {
+  std::shared_ptr<kube::Client> client;
+  std::string ns;       // the namespace that counts where no other is given
+  std::string context;  // empty with none
+};
+
+using RequestLog = std::function<void(const std::string&)>;
+// Finds the cluster by flags and environment. Errors as kube::load_connection and kube::make_curl_transport.
+using Connect = std::function<base::Result<Connected>(const CommonOptions&, const Environment&, base::Clock&, RequestLog)>;
+base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
+                                              RequestLog log);
+
+// Everything outside the program, so that tests can play it.
+struct World {
+  Streams streams;
+  base::Clock& clock;
+  Environment environment;
+  std::stop_token stop;
+  std::function<int()> signal;  // the first signal that came, 0 for none
+  Connect connect;
+  std::function<unsigned()> random;  // for names
+  bool ticking = false;              // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
+};
+
+class Context {
+ public:
+  Context(World& world, Console& console, const CommonOptions& options, const std::vector<Command>& commands, std::string program);
+
+  // Connects at the first call; the same result ever after.
+  const base::Result<Connected>& cluster();
+
+  Console& console() { return console_; }
+  Output& out() { return world_.streams.out; }
+  Input& in() { return world_.streams.in; }
+  // A person sees what we ask and can answer.
+  bool can_ask() const;
+  base::Clock& clock() { return world_.clock; }
+  bool ticking() const { return world_.ticking; }
+  unsigned random() const { return world_.random(); }
+  const std::stop_token& stop() const { return world_.stop; }
+  int signal() const { return world_.signal ? world_.signal() : 0; }
+  const CommonOptions& options() const { return options_; }
+  const std::vector<Command>& commands() const { return commands_; }
+  // How the user calls us: "kubectl vmbackup" or "kubectl-vmbackup".
+  const std::string& program() const { return program_; }
+
+  // Prints the error and gives its exit code.
+  ExitCode fail(const base::Error& error);
+
+ private:
+  World& world_;
+  Console& console_;
+  const CommonOptions& options_;
+  const std::vector<Command>& commands_;
+  std::string program_;
+  std::optional<base::Result<Connected>> cluster_;
+};
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,215 @@
+#include "cli/docs.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "backup/run_id.hpp"
+#include "base/text.hpp"
+#include "cli/help.hpp"
+#include "cli/view.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+constexpr const char* k_program = "kubectl vmbackup";
+constexpr std::array<FlagGroup, 4> k_flag_groups = {FlagGroup::command, FlagGroup::output, FlagGroup::connection, FlagGroup::general};
+
+// Text as roff takes it: nothing in it is a request or an escape.
+std::string roff(const std::string& text) {
+  std::string out;
+  bool line_start = true;
+  for (const char c : text) {
+    if (line_start && (c == '.' || c == '\'')) out += "\\&";
+    if (c == '\\') {
+      out += "\\e";
+    } else if (c == '-') {
+      out += "\\-";
+    } else {
+      out += c;
+    }
+    line_start = c == '\n';
+  }
+  return out;
+}
+
+// One page as it grows.
+class Page {
+ public:
+  Page(const std::string& name, int section) {
+    std::string upper = name;
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    const std::string heading = section == 1 ? "User Commands" : "Miscellaneous";
+    text_ = ".\\\" Generated, do not edit.\n.TH \"" + roff(upper) + "\" " + std::to_string(section) + " \"\" \"kubectl\\-vmbackup " +
+            backup::tool_version() + "\" \"" + heading + "\"\n.nh\n.ad l\n";
+  }
+  void heading(const std::string& title) { text_ += ".SH " + title + '\n'; }
+  void line(const std::string& content) { text_ += roff(content) + '\n'; }
+  void command_line(const std::string& content) { text_ += ".B " + roff(content) + '\n'; }
+  void paragraphs(const std::string& content) {
+    bool first = true;
+    for (const std::string& paragraph : base::split(content, '\n')) {
+      if (paragraph.empty()) continue;
+      if (!first) text_ += ".PP\n";
+      first = false;
+      line(paragraph);
+    }
+  }
+  void item(const std::string& tag, const std::string& content) { text_ += ".TP\n.B " + roff(tag) + '\n' + roff(content) + '\n'; }
+  void example(const std::string& comment, const std::string& command) {
+    text_ += ".PP\n" + roff(comment) + ":\n.PP\n.RS 4\n.nf\n" + roff(command) + "\n.fi\n.RE\n";
+  }
+  void see_also(const std::vector<std::string>& pages) {
+    heading("SEE ALSO");
+    std::vector<std::string> links;
+    for (const std::string& page : pages) {
+      const std::size_t bracket = page.find('(');
+      links.push_back(".BR " + roff(page.substr(0, bracket)) + ' ' + page.substr(bracket));
+    }
+    text_ += base::join(links, " ,\n") + '\n';
+  }
+  std::string text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// roff takes words for the tag up to the line end, so "-o, --output FORMAT" needs no blanks in front.
+std::string tag_of(const Flag& flag) {
+  const std::string spelling = flag_spelling(flag);
+  return std::string(base::trim(spelling));
+}
+
+void add_exit_codes(Page& page, const std::vector<ExitCode>& codes) {
+  for (const ExitCodeText& text : exit_code_texts()) {
+    if (codes.empty() || std::find(codes.begin(), codes.end(), text.code) != codes.end()) {
+      page.item(std::to_string(static_cast<int>(text.code)), text.meaning);
+    }
+  }
+}
+
+TextFile command_page(const Command& command) {
+  const std::string name = "kubectl-vmbackup-" + command.name;
+  Flags flags;
+  CommonOptions common;
+  const Run run = bind_all(command, flags, common);
+  Page page(name, 1);
+  page.heading("NAME");
+  std::string summary = command.summary;
+  page.line(name + " - " + summary);
+  page.heading("SYNOPSIS");
+  page.command_line(usage_line(command, flags, k_program));
+  page.heading("DESCRIPTION");
+  page.paragraphs(command.description.empty() ? command.summary + "." : command.description);
+  if (!flags.arguments().empty()) {
+    page.heading("ARGUMENTS");
+    for (const Argument& argument : flags.arguments()) page.item(argument.name, argument.help);
+  }
+  page.heading("OPTIONS");
+  for (const FlagGroup group : k_flag_groups) {
+    for (const Flag* flag : shown_flags(command, flags, group)) page.item(tag_of(*flag), flag_text(*flag));
+  }
+  if (!command.examples.empty()) {
+    page.heading("EXAMPLES");
+    for (const Example& example : command.examples) page.example(example.comment, std::string(k_program) + ' ' + example.line);
+  }
+  if (!command.exit_codes.empty()) {
+    page.heading("\"EXIT STATUS\"");
+    add_exit_codes(page, command.exit_codes);
+  }
+  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)"});
+  return {name + ".1", page.text()};
+}
+
+TextFile program_page(const std::vector<Command>& commands) {
+  Page page("kubectl-vmbackup", 1);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup - snapshots of KubeVirt virtual machines that tell you what you got");
+  page.heading("SYNOPSIS");
+  page.command_line(std::string(k_program) + " COMMAND [flags]");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "Takes, follows, lists, shows and deletes snapshots of KubeVirt virtual machines, and says on the way what happens to the guest and "
+      "to "
+      "each disk. It is a plugin of kubectl and runs alone as well, as kubectl-vmbackup.\n"
+      "\n"
+      "The result is printed on stdout and nothing else is; progress, notes, warnings and errors go to stderr. Scripts build on -o json "
+      "and "
+      "on the exit code.");
+  page.heading("COMMANDS");
+  std::vector<std::string> pages;
+  for (const Command& command : commands) {
+    if (command.hidden) continue;
+    page.item(command.name, command.summary);
+    pages.push_back("kubectl-vmbackup-" + command.name + "(1)");
+  }
+  page.heading("ENVIRONMENT");
+  page.item("KUBECONFIG", "kubeconfig files, separated by colons; the first one to name a thing wins");
+  page.item("HOME", "without KUBECONFIG and --kubeconfig, .kube/config is looked for below it");
+  page.item("NO_COLOR", "set and not empty: no colors");
+  page.item("TERM", "unset or dumb: no live line and no colors");
+  page.heading("SIGNALS");
+  page.paragraphs(
+      "INT, TERM and HUP end the waiting: what was begun is left as it is, named, and the exit code is 128 and the number of the signal. A "
+      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.");
+  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl(1)"});
+  page.see_also(pages);
+  return {"kubectl-vmbackup.1", page.text()};
+}
+
+TextFile exit_codes_page() {
+  Page page("kubectl-vmbackup-exit-codes", 7);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup-exit-codes - what the exit codes of kubectl vmbackup mean");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "The set is closed and only ever grows. A code that a script does not know is to be read as failure. Codes that no command of this "
+      "version can end with are kept for later ones.");
+  page.heading("CODES");
+  add_exit_codes(page, {});
+  page.heading("\"SEVERAL ITEMS\"");
+  page.paragraphs(
+      "Each item has its own code. All equal give that code; some failed (1, 6, 8) and some not (0, 3) give 4; else the worst counts, in "
+      "the "
+      "order 1, 6, 8, 5, 3. The code of a signal that cut an item short beats all of these, and 7 beats all.");
+  page.see_also({"kubectl-vmbackup(1)"});
+  return {"kubectl-vmbackup-exit-codes.7", page.text()};
+}
+
+TextFile json_page() {
+  Page page("kubectl-vmbackup-json", 7);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup-json - the documents that kubectl vmbackup prints with -o json and -o yaml");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "One document per run on stdout. Fields are only ever added. Every field of a document is always there: what is not known is null, "
+      "an "
+      "empty string or an empty list. Times are RFC 3339 in UTC with milliseconds, lengths of time are seconds. A run of snapshot, wait or "
+      "delete that fails prints its document all the same, with the error in its item; wrong usage prints none, and neither do list and "
+      "show "
+      "when they fail.");
+  page.heading("\"THE DOCUMENT\"");
+  for (const FieldText& field : report_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"A SNAPSHOT\"");
+  for (const FieldText& field : item_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"PROGRESS AS JSON\"");
+  page.paragraphs(
+      "With --progress json every line on stderr is one object with type and time. The type is event (event, namespace, vm, object, disk, "
+      "text, eventTime), request, note, warning (message), and last either result (exitCode, report: the document) or error (exitCode, "
+      "error).");
+  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)"});
+  return {"kubectl-vmbackup-json.7", page.text()};
+}
+
+}  // namespace
+
+std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
+  std::vector<TextFile> pages = {program_page(commands)};
+  for (const Command& command : commands) {
+    if (!command.hidden) pages.push_back(command_page(command));
+  }
+  pages.push_back(exit_codes_page());
+  pages.push_back(json_page());
+  return pages;
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,123 @@
+#include "cli/flags.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+std::string quoted(const std::string& text) { return '"' + base::printable(text, 128) + '"'; }
+
+Error refused(const std::string& value, const std::string& where, const Error& why) {
+  return Error(ErrorCode::usage, "invalid value " + quoted(value) + " for " + where + ": " + why.message(), why.hint());
+}
+
+Result<void> check_choice(const std::string& value, const std::vector<std::string>& choices) {
+  if (choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
+  const std::optional<std::string> near = base::nearest(value, choices);
+  return Error(ErrorCode::usage, "it must be one of " + base::join(choices, ", "), near ? "did you mean \"" + *near + "\"?" : "");
+}
+
+Result<void> give(const std::string& value, const std::string& where, const std::vector<std::string>& choices, bool empty_ok,
+                  const SetText& set) {
+  if (value.empty() && !empty_ok) {
+    return Error(ErrorCode::usage, where + " was given an empty value", "is a shell variable unset?");
+  }
+  if (const Result<void> allowed = check_choice(value, choices); !allowed) return refused(value, where, allowed.error());
+  if (!set) return {};
+  if (const Result<void> taken = set(value); !taken) return refused(value, where, taken.error());
+  return {};
+}
+
+}  // namespace
+
+void Flags::add(Flag flag) {
+  if (flag.metavar.empty()) {
+    flag.implied = "true";
+    flag.choices = {"true", "false"};
+  }
+  flags_.push_back(std::move(flag));
+}
+
+void Flags::add(Argument argument) { arguments_.push_back(std::move(argument)); }
+
+void Flags::check(std::function<Result<void>()> check) { checks_.push_back(std::move(check)); }
+
+const Flag* Flags::find(const std::string& name) const {
+  for (const Flag& flag : flags_) {
+    if (flag.name == name) return &flag;
+  }
+  return nullptr;
+}
+
+Result<void> Flags::apply(const Given& given) const {
+  for (const GivenFlag& one : given.flags) {
+    const Flag* flag = find(one.name);
+    if (flag == nullptr) return Error(ErrorCode::internal, "flag --" + one.name + " is not known");
+    const std::string where = "--" + flag->name;
+    if (one.values.size() > 1 && !flag->repeats) return Error(ErrorCode::usage, where + " was given more than once");
+    for (const GivenFlag& other : given.flags) {
+      if (std::find(flag->excludes.begin(), flag->excludes.end(), other.name) != flag->excludes.end()) {
+        return Error(ErrorCode::usage, where + " and --" + other.name + " exclude each other");
+      }
+    }
+    for (const std::string& value : one.values) {
+      if (Result<void> done = give(value, where, flag->choices, flag->empty_ok, flag->set); !done) return done;
+    }
+  }
+  if (given.problem) return *given.problem;
+  std::size_t next = 0;
+  for (const Argument& argument : arguments_) {
+    if (next >= given.arguments.size() && argument.required) {
+      return Error(ErrorCode::usage, "the argument " + argument.name + " is missing");
+    }
+    while (next < given.arguments.size()) {
+      if (Result<void> done = give(given.arguments[next], argument.name, argument.choices, false, argument.add); !done) return done;
+      ++next;
+      if (!argument.many) break;
+    }
+  }
+  if (next < given.arguments.size()) {
+    return Error(ErrorCode::usage, "unexpected argument " + quoted(given.arguments[next]));
+  }
+  for (const std::function<Result<void>()>& check : checks_) {
+    if (Result<void> good = check(); !good) return good;
+  }
+  return {};
+}
+
+SetText text_into(std::string& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    target = text;
+    return {};
+  };
+}
+
+SetText switch_into(bool& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    target = text == "true";
+    return {};
+  };
+}
+
+SetText duration_into(base::Duration& target, DurationRule rule) {
+  return [&target, rule = std::move(rule)](const std::string& text) -> Result<void> {
+    const bool digits = !text.empty() && text != "0" && text.find_first_not_of("0123456789") == std::string::npos;
+    if (digits) return Error(ErrorCode::usage, "a duration needs a unit", "write " + text + "s for seconds, or " + text + "m for minutes");
+    const Result<base::Duration> parsed = base::parse_duration(text);
+    if (!parsed) return Error(ErrorCode::usage, "not a duration", "write a number with a unit: 90s, 5m, 1h30m");
+    if (*parsed < base::Duration::zero()) return Error(ErrorCode::usage, "a duration here cannot be negative");
+    if (*parsed == base::Duration::zero()) return Error(ErrorCode::usage, rule.why_not_zero);
+    if (*parsed < rule.least) return Error(ErrorCode::usage, rule.why_not_below);
+    target = *parsed;
+    return {};
+  };
+}
+
+}  // namespace vmbackup::cli

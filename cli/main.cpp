@@ -1,0 +1,57 @@
+// The process: descriptors, environment and signals; all else is in app.cpp.
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "cli/app.hpp"
+#include "cli/commands/all.hpp"
+#include "cli/signals.hpp"
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+unsigned random_number() {
+  unsigned number = 0;
+  // No such system call: a name that is taken already is refused, so that little randomness does no harm.
+  if (getrandom(&number, sizeof number, 0) != sizeof number) number = static_cast<unsigned>(getpid());
+  return number;
+}
+
+vmbackup::cli::Environment read_environment() {
+  const std::string term = variable("TERM");
+  return {.home = variable("HOME"),
+          .kubeconfig = variable("KUBECONFIG"),
+          .no_color = !variable("NO_COLOR").empty(),
+          .dumb = term.empty() || term == "dumb"};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  namespace cli = vmbackup::cli;
+  cli::secure_standard_descriptors();
+  std::stop_source stop;
+  // The second signal ends the waiting for our own end as well.
+  cli::Signals signals(stop, [](int signal) { _exit(128 + signal); });
+  vmbackup::base::SystemClock clock;
+  cli::Input in(STDIN_FILENO);
+  cli::Output out(STDOUT_FILENO);
+  cli::Output err(STDERR_FILENO);
+  cli::World world{.streams = {in, out, err},
+                   .clock = clock,
+                   .environment = read_environment(),
+                   .stop = stop.get_token(),
+                   .signal = [&signals] { return signals.received(); },
+                   .connect = cli::connect_by_kubeconfig,
+                   .random = random_number,
+                   .ticking = true};
+  return static_cast<int>(cli::run(world, cli::all_commands(), std::vector<std::string>(argv, argv + argc)));
+}

@@ -1,0 +1,221 @@
+#include "cli/printers.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+
+#include "base/text.hpp"
+#include "cli/names.hpp"
+#include "cli/table.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+using backup::DiskReport;
+using backup::SnapshotItem;
+
+std::string yes_no(bool value) { return value ? "true" : "false"; }
+
+std::string words(const std::vector<std::string>& list) { return base::join(list, ","); }
+
+std::string time_text(const std::optional<base::WallTime>& time) { return time ? base::format_time(*time) : std::string(); }
+
+// "2/3": disks in the snapshot, of those that should be.
+std::string disk_count(const SnapshotItem& item) {
+  const auto included = std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included; });
+  const auto wanted =
+      std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included || disk.counts; });
+  return std::to_string(included) + '/' + std::to_string(wanted);
+}
+
+std::string disk_remark(const DiskReport& disk) {
+  if (disk.reason.empty() || disk.error.empty()) return disk.reason.empty() ? disk.error : disk.reason;
+  return disk.reason + "; " + disk.error;
+}
+
+std::string disks_text(const std::vector<DiskReport>& disks, bool wide) {
+  const bool remarks = std::any_of(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk_remark(disk).empty(); });
+  std::vector<std::string> columns = {"DISK", "CLAIM", "INCLUDED", "CUT", "VOLUMESNAPSHOT"};
+  if (wide) columns.insert(columns.end(), {"READY", "CLASS", "SOURCE"});
+  if (remarks) columns.emplace_back("REASON");
+  Table table(columns);
+  for (const DiskReport& disk : disks) {
+    std::vector<std::string> cells = {disk.name, disk.claim, yes_no(disk.included), time_text(disk.cut_time), disk.volume_snapshot};
+    if (wide) cells.insert(cells.end(), {disk.ready ? yes_no(*disk.ready) : "", disk.snapshot_class, disk.source});
+    if (remarks) cells.push_back(disk_remark(disk));
+    table.add(cells);
+  }
+  return table.text();
+}
+
+bool exists(const SnapshotItem& item) { return !item.uid.empty(); }
+
+std::string detail(const char* label, const std::string& value) {
+  std::string line = label;
+  line.resize(std::max<std::size_t>(line.size() + 1, 19), ' ');
+  return line + (value.empty() ? "<none>" : base::printable(value)) + '\n';
+}
+
+std::string details(const char* label, const std::vector<std::string>& values) {
+  std::string out;
+  for (const std::string& value : values) out += detail(out.empty() ? label : "", value);
+  return out;
+}
+
+std::string vm_state(const backup::SnapshotPlan& plan) {
+  if (!plan.running) return "not running";
+  std::string state = plan.paused ? "paused" : "running";
+  if (!plan.agent_connected) return state + ", guest agent not known";
+  return state + (*plan.agent_connected ? ", guest agent connected" : ", no guest agent");
+}
+
+}  // namespace
+
+std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide) {
+  std::vector<const SnapshotItem*> items;
+  for (const SnapshotItem& item : report.items) {
+    if (exists(item)) items.push_back(&item);
+  }
+  if (items.empty()) return {};
+  std::vector<std::string> columns = {"NAME", "PHASE", "READY", "INDICATIONS", "DISKS", "TIME"};
+  if (wide) columns.insert(columns.end(), {"NAMESPACE", "VM", "POLICY", "CONTENT"});
+  Table table(columns);
+  for (const SnapshotItem* item : items) {
+    std::vector<std::string> cells = {item->name,
+                                      item->phase,
+                                      yes_no(item->ready_to_use),
+                                      words(item->indications),
+                                      disk_count(*item),
+                                      item->seconds ? short_seconds(*item->seconds) : ""};
+    if (wide) cells.insert(cells.end(), {item->ns, item->vm, item->deletion_policy, item->content});
+    table.add(cells);
+  }
+  std::string out = table.text();
+  for (const SnapshotItem* item : items) {
+    if (item->disks.empty()) continue;
+    out += items.size() > 1 ? "\nDisks of " + base::printable(item->name) + ":\n" : "\n";
+    out += disks_text(item->disks, wide);
+  }
+  return out;
+}
+
+std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
+  const SnapshotItem item = backup::item_of(plan);
+  std::string out = "Would create VirtualMachineSnapshot " + base::printable(item.ns + "/" + item.name) +
+                    (server ? "; the server would accept it" : "") + "; nothing was changed\n\n";
+  out += detail("VM:", item.vm + " (" + vm_state(plan) + ")");
+  out += detail("Disks:", disk_count(item));
+  out += detail("Failure deadline:", item.failure_deadline);
+  out += detail("Deletion policy:", item.deletion_policy);
+  out += '\n';
+  Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "REASON"});
+  for (const DiskReport& disk : item.disks) table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), disk.reason});
+  return out + table.text();
+}
+
+std::string snapshot_list_text(const std::vector<SnapshotItem>& items, const ListLook& look) {
+  if (items.empty()) return {};
+  std::vector<std::string> columns;
+  if (look.namespaces) columns.emplace_back("NAMESPACE");
+  columns.insert(columns.end(), {"NAME", "VM", "PHASE", "READY", "INDICATIONS", "DISKS", look.ages ? "AGE" : "CREATED"});
+  if (look.wide) columns.insert(columns.end(), {"CUT", "POLICY", "RUN", "CONTENT"});
+  Table table(columns);
+  for (const SnapshotItem& item : items) {
+    std::vector<std::string> cells;
+    if (look.namespaces) cells.push_back(item.ns);
+    std::string created = time_text(item.created);
+    if (look.ages && item.created) created = short_age(look.now - *item.created);
+    cells.insert(cells.end(),
+                 {item.name, item.vm, item.phase, yes_no(item.ready_to_use), words(item.indications), disk_count(item), created});
+    if (look.wide) cells.insert(cells.end(), {time_text(item.creation_time), item.deletion_policy, item.run, item.content});
+    table.add(cells);
+  }
+  return table.text();
+}
+
+std::string snapshot_details_text(const SnapshotItem& item, bool wide) {
+  std::string out;
+  out += detail("Name:", item.name);
+  out += detail("Namespace:", item.ns);
+  out += detail("VM:", item.vm);
+  out += detail("Phase:", item.phase);
+  out += detail("Ready:", yes_no(item.ready_to_use));
+  out += detail("Indications:", base::join(item.indications, ", "));
+  out += detail("Complete:", yes_no(item.complete));
+  out += details("Remarks:", item.reasons);
+  if (!item.obstacle.empty()) out += detail("Obstacle:", item.obstacle);
+  out += detail("Created:", time_text(item.created));
+  out += detail("Cut:", time_text(item.creation_time));
+  out += detail("Failure deadline:", item.failure_deadline);
+  out += detail("Deletion policy:", item.deletion_policy);
+  out += detail("Run:", item.run);
+  out += detail("Content:", item.content);
+  out += detail("UID:", item.uid);
+  if (!item.disks.empty()) out += "\n" + disks_text(item.disks, wide);
+  return out;
+}
+
+std::string delete_report_text(const backup::DeleteReport& report) {
+  std::string out;
+  for (const backup::DeleteItem& item : report.items) {
+    if (item.error) continue;
+    const char* what = item.outcome == backup::Outcome::skipped ? " not found, skipped" : " deleted";
+    out += "vmsnapshot/" + base::printable(item.name) + what + '\n';
+    for (const std::string& kept : item.stays) out += "  stays: " + base::printable(kept) + '\n';
+  }
+  return out;
+}
+
+std::string delete_plan_text(const std::vector<backup::DeleteItem>& items) {
+  std::string out;
+  for (const backup::DeleteItem& item : items) {
+    for (const std::string& goes : item.deletes) out += "  deletes " + base::printable(goes) + '\n';
+    for (const std::string& kept : item.stays) out += "  keeps   " + base::printable(kept) + '\n';
+  }
+  return out;
+}
+
+std::string snapshot_names_text(const std::vector<SnapshotItem>& items) {
+  std::string out;
+  for (const SnapshotItem& item : items) {
+    if (exists(item) || item.outcome == backup::Outcome::planned) out += base::printable(typed_snapshot_name(item.name)) + '\n';
+  }
+  return out;
+}
+
+std::string short_age(base::Duration age) {
+  const std::int64_t seconds = std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(age).count());
+  const std::int64_t minutes = seconds / 60;
+  const std::int64_t hours = minutes / 60;
+  const std::int64_t days = hours / 24;
+  const auto pair = [](std::int64_t large, const char* large_unit, std::int64_t small, const char* small_unit) {
+    return std::to_string(large) + large_unit + (small > 0 ? std::to_string(small) + small_unit : "");
+  };
+  if (seconds < 120) return std::to_string(seconds) + 's';
+  if (minutes < 10) return pair(minutes, "m", seconds % 60, "s");
+  if (hours < 3) return std::to_string(minutes) + 'm';
+  if (hours < 8) return pair(hours, "h", minutes % 60, "m");
+  if (hours < 48) return std::to_string(hours) + 'h';
+  if (days < 8) return pair(days, "d", hours % 24, "h");
+  if (days < 730) return std::to_string(days) + 'd';
+  return pair(days / 365, "y", days % 365, "d");
+}
+
+std::string short_seconds(double seconds) {
+  char text[64];
+  if (seconds < 59.95) {
+    std::snprintf(text, sizeof text, "%.1fs", seconds);
+  } else {
+    const long long whole = std::llround(seconds);
+    if (whole < 3600) {
+      std::snprintf(text, sizeof text, "%lldm%02llds", whole / 60, whole % 60);
+    } else {
+      std::snprintf(text, sizeof text, "%lldh%02lldm", whole / 3600, whole / 60 % 60);
+    }
+  }
+  return text;
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,42 @@
+// Reports as text for people.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backup/report.hpp"
+#include "backup/snapshot.hpp"
+#include "base/clock.hpp"
+
+namespace vmbackup::cli {
+
+// The end of `snapshot` and `wait`: one row for each snapshot that exists, then its disks. Empty when no snapshot exists.
+std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide);
+
+// What a dry run would do. `server`: the server checked it too.
+std::string plan_text(const backup::SnapshotPlan& plan, bool server);
+
+struct ListLook {
+  bool wide = false;
+  bool namespaces = false;  // a column for them
+  bool ages = false;        // "5m" rather than a time: at a terminal
+  base::WallTime now{};
+};
+std::string snapshot_list_text(const std::vector<backup::SnapshotItem>& items, const ListLook& look);
+
+std::string snapshot_details_text(const backup::SnapshotItem& item, bool wide);
+
+// One line per snapshot, and what stays.
+std::string delete_report_text(const backup::DeleteReport& report);
+// What is going to be deleted, before it is: for the question and for --dry-run.
+std::string delete_plan_text(const std::vector<backup::DeleteItem>& items);
+
+// "virtualmachinesnapshot.snapshot.kubevirt.io/NAME" per line, for those that exist.
+std::string snapshot_names_text(const std::vector<backup::SnapshotItem>& items);
+
+// A length of time as kubectl shows ages: "45s", "5m12s", "3h", "12d".
+std::string short_age(base::Duration age);
+// "3.4s", "2m05s".
+std::string short_seconds(double seconds);
+
+}  // namespace vmbackup::cli

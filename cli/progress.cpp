@@ -1,0 +1,236 @@
+#include "cli/progress.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.hpp"
+#include "cli/printers.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+using backup::Event;
+
+constexpr base::Duration k_redraw = std::chrono::seconds(1);
+constexpr base::Duration k_reminder = std::chrono::seconds(30);
+
+const char* word_of(Event::Kind kind) {
+  switch (kind) {
+    case Event::Kind::planned:
+      return "planned";
+    case Event::Kind::created:
+      return "created";
+    case Event::Kind::phase:
+      return "phase";
+    case Event::Kind::waiting:
+      return "waiting";
+    case Event::Kind::indication:
+      return "indication";
+    case Event::Kind::disk_begun:
+      return "diskBegun";
+    case Event::Kind::cut:
+      return "cut";
+    case Event::Kind::disk_ready:
+      return "diskReady";
+    case Event::Kind::disk_error:
+      return "diskError";
+    case Event::Kind::ready:
+      return "ready";
+    case Event::Kind::deleting:
+      return "deleting";
+    case Event::Kind::gone:
+      return "gone";
+    case Event::Kind::watch_gap:
+      return "watchGap";
+    case Event::Kind::unreadable:
+      return "unreadable";
+    case Event::Kind::warning:
+      return "warning";
+  }
+  return "warning";
+}
+
+std::string subject_of(const Event& event) { return base::printable(event.ns + '/' + (event.vm.empty() ? event.object : event.vm), 256); }
+
+}  // namespace
+
+std::string event_text(const Event& event) {
+  const std::string object = base::printable(event.object, 512);
+  const std::string disk = "disk " + base::printable(event.disk, 256);
+  const std::string text = base::printable(event.text, 1024);
+  switch (event.kind) {
+    case Event::Kind::planned:
+      return "planned snapshot " + object;
+    case Event::Kind::created:
+      return "created snapshot " + object;
+    case Event::Kind::phase:
+      return "phase " + text;
+    case Event::Kind::waiting:
+      return "KubeVirt says: " + text;
+    case Event::Kind::indication:
+      return "indication " + text;
+    case Event::Kind::disk_begun:
+      return disk + ": VolumeSnapshot " + text;
+    case Event::Kind::cut:
+      return disk + ": cut, by the storage's clock at " + base::format_time(event.time);
+    case Event::Kind::disk_ready:
+      return disk + ": ready to use";
+    case Event::Kind::disk_error:
+      return disk + ": the storage says: " + text;
+    case Event::Kind::ready:
+      return "snapshot " + object + " is ready to use";
+    case Event::Kind::deleting:
+      return "deleting snapshot " + object;
+    case Event::Kind::gone:
+      return object + " is gone";
+    case Event::Kind::watch_gap:
+      return "the watch was interrupted; everything was read anew";
+    case Event::Kind::unreadable:
+      return object + " cannot be read, the report will lack what they say: " + text;
+    case Event::Kind::warning:
+      return text;
+  }
+  return text;
+}
+
+json::Value event_value(const Event& event) {
+  return json::Value::object({{"event", word_of(event.kind)},
+                              {"namespace", event.ns},
+                              {"vm", event.vm},
+                              {"object", event.object},
+                              {"disk", event.disk},
+                              {"text", event.text},
+                              {"eventTime", base::format_time(event.time)}});
+}
+
+Waiting::Disk& Waiting::disk(const std::string& name) {
+  for (Disk& known : disks_) {
+    if (known.name == name) return known;
+  }
+  disks_.push_back({name});
+  return disks_.back();
+}
+
+void Waiting::on(const Event& event, base::TimePoint now) {
+  subject_ = subject_of(event);
+  switch (event.kind) {
+    case Event::Kind::created:
+      created_ = true;
+      break;
+    case Event::Kind::phase:
+      created_ = true;
+      obstacle_.clear();
+      if (event.text == "Succeeded") succeeded_ = true;
+      break;
+    case Event::Kind::waiting:
+      obstacle_ = base::printable(event.text, 256);
+      break;
+    case Event::Kind::disk_begun:
+      obstacle_.clear();
+      disk(event.disk);
+      break;
+    case Event::Kind::cut:
+      disk(event.disk).cut = true;
+      disk_error_.clear();
+      break;
+    case Event::Kind::disk_ready:
+      disk(event.disk).cut = true;
+      disk(event.disk).ready = true;
+      break;
+    case Event::Kind::disk_error:
+      disk_error_ = base::printable(event.disk + ": " + event.text, 256);
+      break;
+    case Event::Kind::deleting:
+      deleting_ = true;
+      break;
+    default:
+      break;
+  }
+  const std::string next = state();
+  if (next != shown_) {
+    shown_ = next;
+    since_ = now;
+  }
+}
+
+std::string Waiting::state() const {
+  if (deleting_) return "waiting for the deletion";
+  if (!created_) return "creating the snapshot";
+  std::vector<std::string> uncut;
+  std::vector<std::string> unready;
+  for (const Disk& each : disks_) {
+    if (!each.cut) uncut.push_back(base::printable(each.name, 64));
+    if (!each.ready) unready.push_back(base::printable(each.name, 64));
+  }
+  if (!disk_error_.empty()) return "the storage says of disk " + disk_error_;
+  if (!uncut.empty()) return "waiting for the cut of " + base::join(uncut, ", ");
+  if (!obstacle_.empty() && !succeeded_) return "waiting, KubeVirt says: " + obstacle_;
+  if (!disks_.empty() && !unready.empty()) return "cut; waiting for " + base::join(unready, ", ") + " to be ready to use";
+  return disks_.empty() ? "waiting for KubeVirt to begin" : "cut; waiting for KubeVirt to finish";
+}
+
+std::string Waiting::line(base::TimePoint now) const {
+  if (shown_.empty()) return {};
+  return subject_ + ": " + shown_ + " (" + short_age(now - since_) + ')';
+}
+
+Progress::Progress(Console& console, base::Clock& clock, bool ticking) : console_(console), clock_(clock) {
+  const bool shows_time = console.style() == ProgressStyle::live || console.style() == ProgressStyle::plain;
+  if (ticking && shows_time && !console.quiet()) ticker_ = std::jthread([this](const std::stop_token& stop) { tick(stop); });
+}
+
+Progress::~Progress() {
+  if (ticker_.joinable()) {
+    ticker_.request_stop();
+    ticker_.join();
+  }
+  console_.live("");
+}
+
+std::string Progress::waiting_line() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return waiting_.line(clock_.now());
+}
+
+void Progress::plain_line(const Event& event, const std::string& text) {
+  console_.line(base::format_time(clock_.wall_now()) + ' ' + subject_of(event) + ": " + text);
+}
+
+void Progress::on(const Event& event) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    waiting_.on(event, clock_.now());
+  }
+  if (event.kind == Event::Kind::warning || event.kind == Event::Kind::unreadable) {
+    console_.warning(event_text(event));
+    return;
+  }
+  switch (console_.style()) {
+    case ProgressStyle::json:
+      console_.record("event", event_value(event));
+      break;
+    case ProgressStyle::plain:
+      if (!console_.quiet()) plain_line(event, event_text(event));
+      break;
+    case ProgressStyle::live:
+      if (!console_.quiet()) console_.live(waiting_line());
+      break;
+    case ProgressStyle::none:
+      break;
+  }
+}
+
+void Progress::tick(const std::stop_token& stop) {
+  const bool live = console_.style() == ProgressStyle::live;
+  while (clock_.sleep_until(clock_.now() + (live ? k_redraw : k_reminder), stop)) {
+    const std::string line = waiting_line();
+    if (line.empty()) continue;
+    if (live) {
+      console_.live(line);
+    } else {
+      console_.line(base::format_time(clock_.wall_now()) + ' ' + line);
+    }
+  }
+}
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,69 @@
+// Events as something to read while waiting: a live line, plain lines, or JSON lines. The only place that has words for events.
+#pragma once
+
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backup/events.hpp"
+#include "base/clock.hpp"
+#include "cli/console.hpp"
+#include "json/value.hpp"
+
+namespace vmbackup::cli {
+
+// One event in words, printable, without time and subject: "disk data: cut at ...". Empty where there is nothing to say.
+std::string event_text(const backup::Event& event);
+json::Value event_value(const backup::Event& event);
+
+// What is being waited for, from the events so far.
+class Waiting {
+ public:
+  void on(const backup::Event& event, base::TimePoint now);
+  // "prod/db-0: waiting for the cut of data, logs (12s)"; empty before the first event. The time in brackets is since this wait began.
+  std::string line(base::TimePoint now) const;
+
+ private:
+  struct Disk {
+    std::string name;
+    bool cut = false;
+    bool ready = false;
+  };
+  Disk& disk(const std::string& name);
+  std::string state() const;
+
+  std::string subject_;
+  std::string obstacle_;
+  std::string disk_error_;
+  std::vector<Disk> disks_;
+  bool created_ = false;
+  bool deleting_ = false;
+  bool succeeded_ = false;
+  std::string shown_;  // the state that `since_` belongs to
+  base::TimePoint since_{};
+};
+
+// The observer of a run. `ticking` starts a thread that keeps the live line's time running, or, in plain style, says every half minute
+// what is still waited for; tests leave it out. Everything is cleared when it is destroyed. on() is called from one thread.
+class Progress final : public backup::Observer {
+ public:
+  Progress(Console& console, base::Clock& clock, bool ticking);
+  ~Progress() override;
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void on(const backup::Event& event) override;
+
+ private:
+  void tick(const std::stop_token& stop);
+  std::string waiting_line();
+  void plain_line(const backup::Event& event, const std::string& text);
+  Console& console_;
+  base::Clock& clock_;
+  std::mutex mutex_;  // guards waiting_
+  Waiting waiting_;
+  std::jthread ticker_;
+};
+
+}  // namespace vmbackup::cli

@@ -1,0 +1,214 @@
+#include "cli/view.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+
+#include "base/text.hpp"
+#include "cli/error_view.hpp"
+#include "json/yaml.hpp"
+
+namespace vmbackup::cli {
+namespace {
+
+using json::Value;
+
+Value time_value(const std::optional<base::WallTime>& time) { return time ? Value(base::format_time(*time)) : Value(); }
+
+Value strings_value(const std::vector<std::string>& texts) {
+  json::Array array;
+  for (const std::string& text : texts) array.emplace_back(text);
+  return array;
+}
+
+Value optional_error(const std::optional<base::Error>& error) { return error ? error_value(*error) : Value(); }
+
+template <typename T>
+Value optional_value(const std::optional<T>& value) {
+  return value ? Value(*value) : Value();
+}
+
+Value document(const char* kind) { return Value::object({{"apiVersion", "vmbackup/v1"}, {"kind", kind}}); }
+
+Value disk_value(const backup::DiskReport& disk) {
+  return Value::object({{"name", disk.name},
+                        {"source", disk.source},
+                        {"claim", disk.claim},
+                        {"included", disk.included},
+                        {"counts", disk.counts},
+                        {"reason", disk.reason},
+                        {"volumeSnapshot", disk.volume_snapshot},
+                        {"volumeSnapshotClass", disk.snapshot_class},
+                        {"cutTime", time_value(disk.cut_time)},
+                        {"readyToUse", optional_value(disk.ready)},
+                        {"error", disk.error}});
+}
+
+Value snapshot_items(const std::vector<backup::SnapshotItem>& items) {
+  json::Array array;
+  for (const backup::SnapshotItem& item : items) array.push_back(snapshot_value(item));
+  return array;
+}
+
+// U+XXXX that look like nothing or turn the text around: C1, bidi controls, zero width, byte order mark.
+bool deceives(std::uint32_t code) {
+  return (code >= 0x7f && code <= 0x9f) || code == 0x061c || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+}
+
+}  // namespace
+
+Value snapshot_value(const backup::SnapshotItem& item) {
+  json::Array disks;
+  for (const backup::DiskReport& disk : item.disks) disks.push_back(disk_value(disk));
+  return Value::object({{"namespace", item.ns},
+                        {"vm", item.vm},
+                        {"name", item.name},
+                        {"uid", item.uid},
+                        {"outcome", backup::to_string(item.outcome)},
+                        {"phase", item.phase},
+                        {"readyToUse", item.ready_to_use},
+                        {"indications", strings_value(item.indications)},
+                        {"complete", item.complete},
+                        {"reasons", strings_value(item.reasons)},
+                        {"disks", std::move(disks)},
+                        {"deletionPolicy", item.deletion_policy},
+                        {"failureDeadline", item.failure_deadline},
+                        {"run", item.run},
+                        {"content", item.content},
+                        {"creationTimestamp", time_value(item.created)},
+                        {"cutTime", time_value(item.creation_time)},
+                        {"durationSeconds", optional_value(item.seconds)},
+                        {"obstacle", item.obstacle},
+                        {"left", strings_value(item.left)},
+                        {"error", optional_error(item.error)}});
+}
+
+Value snapshot_report_value(const backup::SnapshotReport& report, ExitCode exit_code) {
+  Value value = document("SnapshotReport");
+  value.set("run", report.run);
+  value.set("dryRun", report.dry_run);
+  value.set("startTime", base::format_time(report.start_time));
+  value.set("completionTime", time_value(report.completion_time));
+  value.set("exitCode", static_cast<int>(exit_code));
+  value.set("items", snapshot_items(report.items));
+  return value;
+}
+
+Value plan_value(const backup::SnapshotPlan& plan) {
+  return Value::object({{"apiVersion", "snapshot.kubevirt.io/" + plan.api_version},
+                        {"running", plan.running},
+                        {"agentConnected", optional_value(plan.agent_connected)},
+                        {"paused", plan.paused},
+                        {"warnings", strings_value(plan.warnings)}});
+}
+
+Value snapshot_list_value(const std::vector<backup::SnapshotItem>& items) {
+  Value value = document("SnapshotList");
+  value.set("items", snapshot_items(items));
+  return value;
+}
+
+Value snapshot_document(const backup::SnapshotItem& item) {
+  Value value = document("Snapshot");
+  const Value fields = snapshot_value(item);
+  for (const json::Member& member : fields.members()) value.set(member.first, member.second);
+  return value;
+}
+
+Value delete_report_value(const backup::DeleteReport& report, ExitCode exit_code) {
+  Value value = document("DeleteReport");
+  value.set("dryRun", report.dry_run);
+  value.set("exitCode", static_cast<int>(exit_code));
+  json::Array items;
+  for (const backup::DeleteItem& item : report.items) {
+    items.push_back(Value::object({{"namespace", item.ns},
+                                   {"name", item.name},
+                                   {"vm", item.vm},
+                                   {"outcome", backup::to_string(item.outcome)},
+                                   {"deletes", strings_value(item.deletes)},
+                                   {"stays", strings_value(item.stays)},
+                                   {"error", optional_error(item.error)}}));
+  }
+  value.set("items", std::move(items));
+  return value;
+}
+
+Value version_value(const std::string& version, const std::vector<std::pair<std::string, std::string>>& libraries) {
+  Value value = document("VersionReport");
+  Value built_with = Value::object();
+  for (const std::pair<std::string, std::string>& library : libraries) built_with.set(library.first, library.second);
+  value.set("client", Value::object({{"version", version}, {"builtWith", std::move(built_with)}}));
+  return value;
+}
+
+std::string json_text(const Value& document) {
+  const std::string plain = json::dump_pretty(document);
+  std::string out;
+  for (std::size_t at = 0; at < plain.size();) {
+    const unsigned char lead = static_cast<unsigned char>(plain[at]);
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    std::uint32_t code = length == 1 ? lead : lead & (0x3fU >> (length - 1));
+    for (std::size_t next = 1; next < length && at + next < plain.size(); ++next) {
+      code = (code << 6) | (static_cast<unsigned char>(plain[at + next]) & 0x3fU);
+    }
+    if (deceives(code)) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(code & 0xffffU));
+      out += escape;
+    } else {
+      out.append(plain, at, length);
+    }
+    at += length;
+  }
+  if (out.empty() || out.back() != '\n') out += '\n';
+  return out;
+}
+
+std::string yaml_text(const Value& document) { return json::dump_yaml(document); }
+
+const std::vector<FieldText>& report_field_texts() {
+  static const std::vector<FieldText> texts = {
+      {"apiVersion", "always vmbackup/v1"},
+      {"kind", "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), VersionReport (version)"},
+      {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
+      {"dryRun", "SnapshotReport, DeleteReport: true when nothing was changed"},
+      {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
+      {"exitCode", "SnapshotReport, DeleteReport: the exit code of the run"},
+      {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
+      {"plan", "SnapshotReport of a dry run: apiVersion, running, agentConnected (null: not known), paused, warnings[]"},
+      {"items[].deletes[], items[].stays[]", "DeleteReport: the objects that go, and those that a deletion policy other than Delete keeps"},
+      {"client.version, client.builtWith", "VersionReport: our version, and those of the libraries in it"},
+  };
+  return texts;
+}
+
+const std::vector<FieldText>& item_field_texts() {
+  static const std::vector<FieldText> texts = {
+      {"namespace, vm, name, uid", "which VirtualMachineSnapshot of which VM; uid is empty while there is none"},
+      {"outcome", "done, failed, skipped or planned"},
+      {"phase", "KubeVirt's word: InProgress, Succeeded, Failed, ...; empty before there is one"},
+      {"readyToUse", "whether KubeVirt says that it can be restored"},
+      {"indications[]", "KubeVirt's own words on how the snapshot was taken; passed on as they are, not judged"},
+      {"complete", "whether every disk that the VM can write is included; false while that is not known"},
+      {"reasons[]", "why it is incomplete or what could not be read, one sentence each"},
+      {"disks[].name, source, claim", "the VM's volume, what it is made of, and its PersistentVolumeClaim"},
+      {"disks[].included, counts, reason",
+       "whether it is in the snapshot, whether its absence makes it incomplete, and why it is not in it"},
+      {"disks[].volumeSnapshot, volumeSnapshotClass", "the VolumeSnapshot; empty when it may not be read"},
+      {"disks[].cutTime, readyToUse, error",
+       "when the storage cut it (by the storage's clock), whether it can be used, the storage's last error"},
+      {"deletionPolicy, failureDeadline", "as the object has them, with KubeVirt's defaults filled in"},
+      {"run", "our run id, empty for snapshots of other tools"},
+      {"content", "name of the VirtualMachineSnapshotContent"},
+      {"creationTimestamp", "when the object was created, by the API server's clock"},
+      {"cutTime", "when KubeVirt saw all cuts made"},
+      {"durationSeconds", "from the create (or the begin of the wait) to the end of our wait"},
+      {"obstacle", "what KubeVirt says stands in the way"},
+      {"left[]", "what was left behind in the cluster, with its state"},
+      {"error", "null, or code, message, hint, reason (the server's word) and causes[]"},
+  };
+  return texts;
+}
+
+}  // namespace vmbackup::cli
