@@ -109,11 +109,12 @@ foreach(pass_on CMAKE_C_COMPILER_LAUNCHER CMAKE_TOOLCHAIN_FILE CMAKE_MAKE_PROGRA
   endif()
 endforeach()
 
+string(MD5 curl_source_id ${curl_source})  # another source is another build
 ExternalProject_Add(
   bundled_curl
   SOURCE_DIR ${curl_source}
-  BINARY_DIR ${curl_dir}/build
-  STAMP_DIR ${curl_dir}/stamp
+  BINARY_DIR ${curl_dir}/build-${curl_source_id}
+  STAMP_DIR ${curl_dir}/stamp-${curl_source_id}
   TMP_DIR ${curl_dir}/tmp
   LOG_DIR ${curl_dir}/log
   CMAKE_ARGS ${curl_args}
