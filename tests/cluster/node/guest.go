@@ -354,6 +354,7 @@ func (g *Guest) vssGivesUp(boot int) {
 		g.event("write-failed", Fields{"error": err.Error()})
 	}
 	g.event("writes-resumed", Fields{"n": g.journal.Last(), "why": "VSS limit"})
+	g.bump()
 }
 
 // unfreezeLocked forgets the frozen state.
@@ -535,6 +536,7 @@ func (g *Guest) AgentThaw() error {
 		}
 		g.unfreezeLocked()
 		g.event("thawed", Fields{"n": g.journal.Last(), "late": late})
+		g.bump()
 		if late {
 			// The Windows agent counts as thawed from here on, whatever it answers.
 			return agentFailed(command, "couldn't hold writes: fsfreeze is limited up to 10 seconds")
@@ -546,13 +548,18 @@ func (g *Guest) AgentThaw() error {
 // Reset is the reset button: power is not lost, all that the guest had in memory is.
 func (g *Guest) Reset() error { return g.restart(false) }
 
-// Reboot is an orderly reboot by agent or ACPI. A paused guest does nothing until it runs again.
+// canStop waits until the guest gets through an orderly shutdown: it has to run, and its file systems must take writes.
+func (g *Guest) canStop(boot int, d time.Duration) bool {
+	return g.sleep(boot, d) && g.waitUntil(boot, func() bool { return !g.paused && (!g.frozen || g.vssOver) })
+}
+
+// Reboot is an orderly reboot by agent or ACPI. A paused or frozen guest does not get through it until it is let go.
 func (g *Guest) Reboot() {
 	g.mu.Lock()
 	boot := g.boot
 	g.mu.Unlock()
 	go func() {
-		if g.sleep(boot, shutdownTime) {
+		if g.canStop(boot, shutdownTime) {
 			if err := g.restart(true); err != nil {
 				g.event("boot-failed", Fields{"error": err.Error()})
 			}
@@ -579,7 +586,8 @@ func (g *Guest) restart(orderly bool) error {
 	return err
 }
 
-// RequestShutdown presses the power button: the guest ends when it likes (knob shutdown). Returns at once.
+// RequestShutdown presses the power button: the guest ends when it likes (knob shutdown), a paused or frozen one not
+// before it is let go. Returns at once.
 func (g *Guest) RequestShutdown() {
 	g.mu.Lock()
 	boot, k := g.boot, g.knobs
@@ -595,7 +603,7 @@ func (g *Guest) RequestShutdown() {
 				return
 			}
 		}
-		if g.sleep(boot, pause) {
+		if g.canStop(boot, pause) {
 			g.PowerOff("shutdown")
 		}
 	}()

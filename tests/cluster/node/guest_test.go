@@ -361,6 +361,20 @@ func TestShutdownLeavesCleanDisksPowerLossDoesNot(t *testing.T) {
 	}
 }
 
+func TestFrozenGuestDoesNotShutDownBeforeTheThaw(t *testing.T) {
+	b := newBench(t, nil)
+	must(t, b.launcher.Freeze(5, "test"))
+	b.guest.RequestShutdown()
+	b.until("timer and shutdown wait", func() bool { return b.clock.Waiters() == 2 })
+	b.clock.Step(shutdownTime)
+	b.wantFrozen(true)
+	b.clock.Step(5 * time.Second)
+	b.untilEvent("stopped", 1)
+	if b.count("thawed") != 1 || b.guest.State().Ended != "shutdown" {
+		t.Fatalf("events %v", b.events)
+	}
+}
+
 func TestVersionRuleOfTheFreezeWait(t *testing.T) {
 	for version, want := range map[string]bool{"v1.9.0": true, "1.8.0": true, "v1.7.0": false, "v1.7.2": true, "v1.6.3": false, "v1.6.4": true,
 		"v1.5.9": false, "devel": true} {

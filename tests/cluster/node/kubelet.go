@@ -276,6 +276,9 @@ func (k *Kubelet) keepHandlerPod(ctx context.Context) error {
 func (k *Kubelet) nextIP() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.ips == 0 { // not the addresses that an earlier process gave to pods that still run
+		k.ips = int(time.Now().Unix()%250) << 8
+	}
 	k.ips++
 	return net.IPv4(10, 244, byte(k.ips>>8), byte(k.ips)).String()
 }

@@ -3,7 +3,9 @@
 // virt-controller, CSI sidecars) is the real thing. It knows no KubeVirt types, so one binary serves all versions.
 //
 //	node run  flags...                      the stand-in; ends with its parent
-//	node check-disks DIR...                 verdict on copies of a guest's disks, in disk order, as JSON
+//	node check-disks DIR...                 verdict on copies of a guest's disks, in disk order, as one line of JSON:
+//	                                        {"verdict":"clean|crash|torn|empty","last":[..],"mark":[..],"reasons":[..],"disks":[..]};
+//	                                        "-" stands for a disk of which there is no copy
 //	node check-snapshot flags NAMESPACE VMSNAPSHOT
 //	                                        the same for the volumes of a VirtualMachineSnapshot
 //
@@ -81,7 +83,7 @@ func main() {
 		if len(args) == 0 {
 			usage()
 		}
-		printVerdict(CheckDisks(args), args)
+		printVerdict(args)
 	case "check-snapshot":
 		checkSnapshot(args)
 	default:
@@ -89,11 +91,21 @@ func main() {
 	}
 }
 
-func printVerdict(v Verdict, paths []string) {
+func printVerdict(paths []string) {
+	for _, path := range paths {
+		if path == "-" {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil {
+			fatal("%v", err)
+		} else if !info.IsDir() {
+			fatal("%s is not a directory", path)
+		}
+	}
 	out := struct {
 		Verdict
 		Disks []string `json:"disks"`
-	}{v, paths}
+	}{CheckDisks(paths), paths}
 	b, err := json.Marshal(out)
 	if err != nil {
 		fatal("%v", err)
@@ -132,7 +144,7 @@ func checkSnapshot(args []string) {
 	if err != nil {
 		fatal("%v", err)
 	}
-	printVerdict(CheckDisks(paths), paths)
+	printVerdict(paths)
 }
 
 // endWith makes this process end when its parent or the process pid does.
