@@ -410,7 +410,9 @@ void Engine::collect_finished() {
     Slot* slot = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
     if (connection_is_lost(code)) scheduler_.lost();
-    end(*slot, code == CURLE_OK ? std::nullopt : std::optional<Error>(describe(code, *slot, settings_)));
+    // A head that was cut off is no error to curl over HTTP/1.1.
+    const bool whole = code == CURLE_OK && slot->exchange->answered();
+    end(*slot, whole ? std::nullopt : std::optional<Error>(describe(code == CURLE_OK ? CURLE_GOT_NOTHING : code, *slot, settings_)));
   }
 }
 
