@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -387,7 +388,7 @@ func toUnstructured(object runtime.Object) (*unstructured.Unstructured, error) {
 	return &unstructured.Unstructured{Object: content}, nil
 }
 
-// apply writes all objects by server-side apply, several at a time. The first error wins.
+// apply creates all objects, or applies them (server-side) where they exist, several at a time. The first error wins.
 func (i *installer) apply(objects []runtime.Object) error {
 	var wait sync.WaitGroup
 	queue := make(chan runtime.Object)
@@ -433,7 +434,11 @@ func (i *installer) applyOne(object runtime.Object) error {
 	if decoded.GetNamespace() != "" {
 		client = i.client.Resource(resource).Namespace(decoded.GetNamespace())
 	}
-	_, err = client.Apply(i.ctx, decoded.GetName(), decoded, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	// Creating costs the API server less than applying, which is for the few objects that it makes itself.
+	_, err = client.Create(i.ctx, decoded, metav1.CreateOptions{FieldManager: fieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		_, err = client.Apply(i.ctx, decoded.GetName(), decoded, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", decoded.GetKind(), decoded.GetName(), err)
 	}

@@ -35,7 +35,7 @@ type cluster struct {
 	processes *processes
 	port      struct{ etcd, etcdPeer, apiserver, controllerManager, scheduler, virtAPI, virtController, kubelet, handler int }
 	claim     net.Listener
-	http      *http.Client // as admin
+	http      *http.Client // as user rig
 	tokens    map[string]string
 }
 
@@ -100,6 +100,7 @@ func (c *cluster) identities(context.Context) error {
 		{name: "apiserver-kubelet-client", cn: "kube-apiserver-kubelet-client", orgs: []string{"system:masters"}},
 		{name: "front-proxy-client", ca: "front-proxy-ca", cn: "front-proxy-client"},
 		{name: "admin", cn: "admin", orgs: []string{"system:masters"}},
+		{name: "rig", cn: "rig", orgs: []string{"system:masters"}}, // ours, so that admin's requests are the tests' only
 		{name: "admin-expired", cn: "admin", orgs: []string{"system:masters"}, expired: true},
 		{name: "kube-controller-manager", cn: "system:kube-controller-manager"},
 		{name: "kube-scheduler", cn: "system:kube-scheduler"},
@@ -114,7 +115,7 @@ func (c *cluster) identities(context.Context) error {
 	if err := p.serviceAccountKey(); err != nil {
 		return err
 	}
-	for _, client := range []string{"kube-controller-manager", "kube-scheduler", "rig-node", "virt-api", "virt-controller"} {
+	for _, client := range []string{"kube-controller-manager", "kube-scheduler", "rig", "rig-node", "virt-api", "virt-controller"} {
 		if err := p.kubeconfig(c.in("pki", client+".kubeconfig"), c.server(), client, client, ""); err != nil {
 			return err
 		}
@@ -219,7 +220,7 @@ func (c *cluster) waitServers(ctx context.Context) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	identity, err := tls.LoadX509KeyPair(c.pki.path("admin.crt"), c.pki.path("admin.key"))
+	identity, err := tls.LoadX509KeyPair(c.pki.path("rig.crt"), c.pki.path("rig.key"))
 	if err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func (c *cluster) waitServers(ctx context.Context) error {
 
 func (c *cluster) installKubeVirt(context.Context) error {
 	err := c.processes.run(command{name: "install", argv: []string{c.kubeVirtBin("rig-kubevirt"), "install",
-		"--kubeconfig=" + c.in("kubeconfig"), "--certs=" + c.in("kubevirt-certs"), "--version=" + c.kubevirt,
+		"--kubeconfig=" + c.pki.path("rig.kubeconfig"), "--certs=" + c.in("kubevirt-certs"), "--version=" + c.kubevirt,
 		"--crds=" + filepath.Join(c.bin, "storage-crds.yaml") + "," + filepath.Join(c.bin, "cdi-crds"),
 		"--manifests=" + filepath.Join(c.source, "storage", "classes.yaml"), "--gates=" + c.gates, "--without-gates=" + c.without,
 		fmt.Sprintf("--virt-api-port=%d", c.port.virtAPI),
@@ -297,7 +298,7 @@ func (c *cluster) startNode() error {
 
 func (c *cluster) startStorage() error {
 	return c.processes.start(command{name: "storage", argv: []string{filepath.Join(c.bin, "vmbackup-csi"), "run-all",
-		"--state", c.state, "--kubeconfig", c.in("kubeconfig"), "--bin", c.bin}})
+		"--state", c.state, "--kubeconfig", c.pki.path("rig.kubeconfig"), "--bin", c.bin}})
 }
 
 func (c *cluster) storageReady() error {
@@ -383,7 +384,7 @@ func (c *cluster) virtControllerLeads() error {
 	return nil
 }
 
-// get reads url as admin and decodes the answer into out, unless out is nil.
+// get reads url as user rig and decodes the answer into out, unless out is nil.
 func (c *cluster) get(url string, out any) error {
 	answer, err := c.http.Get(url)
 	if err != nil {

@@ -338,7 +338,7 @@ func supervise(args []string) error {
 	} else {
 		processes.stop()
 		var program *programError
-		if errors.As(err, &program) {
+		if ctx.Err() == nil && errors.As(err, &program) { // else it was stopped: no log tells why
 			tail(report, processes.log(program.name), 40)
 		}
 		fmt.Fprintf(report, "failed %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
