@@ -2,7 +2,7 @@
 //
 //   FakeClock clock;
 //   FakeCluster cluster(clock);                      // KubeVirt 1.9.0, empty but for the classes of the test cluster
-//   cluster.apply(vm_manifest("prod", "db-0", {"root", "data"}));   // PVCs and a running VM with an agent
+//   for (const json::Value& object : manifest_of({.ns = "prod", .name = "db-0", .volumes = {"root", "data"}})) cluster.apply(object);
 //   cluster.settle();                                // bound, running, agent connected
 //   ... hand `cluster` to the code under test: it is a kube::Client of an administrator
 //
@@ -10,6 +10,8 @@
 // the guests do is chosen by the annotations guest.vmbackup.test/* on the VM's template, what the storage does by the StorageClass
 // (rig, rig-slow, rig-failsnap, rig-failonce, rig-notready, rig-wffc, rig-retain, rig-broken, plain), as on the real test cluster:
 // tests/sandbox/README.md lists both. Where this and the real control plane differ, this is wrong.
+//
+// As a kube::Client it is the project's own rest client over memory instead of a connection: the same errors, repeats and pages.
 //
 // Time: nothing sleeps and no thread is started. All that happens later is a timer; on a FakeClock it runs when the clock is moved
 // or when the code under test waits. Thread-safe. The functions given to on_change() and at() run without a lock held
@@ -45,7 +47,7 @@ struct RequestRecord {
 class FakeCluster final : public kube::Client {
  public:
   // On a FakeClock the timers run by themselves; `clock` must outlive the cluster.
-  explicit FakeCluster(FakeClock& clock, ClusterOptions options = {});
+  explicit FakeCluster(FakeClock& clock, ClusterOptions options = ClusterOptions());
   // On any other clock: `alarm` is told the time at which run_due() should be called (a later call for an earlier time may follow).
   FakeCluster(base::Clock& clock, ClusterOptions options, std::function<void(base::TimePoint)> alarm);
   ~FakeCluster() override;
@@ -53,7 +55,7 @@ class FakeCluster final : public kube::Client {
   FakeCluster& operator=(const FakeCluster&) = delete;
 
   // ---- building and changing the world; no request is recorded, no fault hits, no rights are asked ----
-  // Creates or merges one object; its namespace is made when it is missing. Anything that admission refuses ends the test with the reason.
+  // Creates or merges one object; its namespace is made when it is missing. What admission refuses is thrown as std::runtime_error.
   void apply(const json::Value& object);
   // The same for all documents of a manifest (YAML, separated by ---).
   void apply_manifest(const std::string& text);
@@ -127,8 +129,13 @@ class FakeCluster final : public kube::Client {
   World& world();
 
  private:
-  std::unique_ptr<World> world_;
+  FakeCluster(FakeClock& clock, ClusterOptions options, std::shared_ptr<std::weak_ptr<World>> link);
+  bool settled() const;
+
+  FakeClock* fake_clock_ = nullptr;
+  std::shared_ptr<World> world_;
   std::unique_ptr<kube::Client> admin_;
+  std::vector<std::function<void(const std::string&, const json::Value&)>> hooks_;
 };
 
 // Manifests in a few words. Disks are PVCs `<name>-d1`, `<name>-d2`, ... of volumes named as given.

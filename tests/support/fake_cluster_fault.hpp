@@ -1,8 +1,9 @@
 // Rules by which a FakeCluster's requests go wrong.
 #pragma once
 
-#include <chrono>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/duration.hpp"
 
@@ -36,7 +37,32 @@ struct Fault {
   base::Duration delay{};
 };
 
+// "status", "cut-watch", ... as scripts write them; nothing for another word.
+const char* to_string(Fault::Action action);
+std::optional<Fault::Action> fault_action(const std::string& name);
 // One line for messages: "status 503 on GET /api/v1".
 std::string describe(const Fault& fault);
+// expired, end_watch, cut_watch: without a method they are about watches.
+bool is_about_watch(Fault::Action action);
+
+// The rules of one cluster, first added first asked. Not thread-safe.
+class FaultBook {
+ public:
+  int add(Fault fault);
+  void drop(int number);
+  // Counts the request against every rule up to the one that acts on it.
+  std::optional<Fault> take(const std::string& method, const std::string& target, bool watch);
+  std::vector<std::string> unused() const;
+
+ private:
+  struct Entry {
+    int number;
+    Fault fault;
+    int seen;
+    bool fits(const std::string& method, const std::string& target, bool watch) const;
+  };
+  std::vector<Entry> entries_;
+  int last_ = 0;
+};
 
 }  // namespace vmbackup::test

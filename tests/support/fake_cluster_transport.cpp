@@ -1,0 +1,113 @@
+#include "support/fake_cluster_transport.hpp"
+
+namespace vmbackup::test {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+Result<kube::HttpResponse> response_of(const Answer& answer) {
+  if (answer.broken == Answer::Break::reset || answer.broken == Answer::Break::lose) {
+    return Error(ErrorCode::unavailable, "the connection broke off before an answer came");
+  }
+  if (answer.broken == Answer::Break::half) return Error(ErrorCode::unavailable, "the connection broke off in the middle of the answer");
+  kube::HttpResponse response;
+  response.status = answer.status;
+  response.headers = answer.headers;
+  response.headers.emplace_back("content-type", answer.text ? "text/plain; charset=utf-8" : "application/json");
+  response.body = answer.text ? *answer.text : answer.body.is_null() ? "" : json::dump(answer.body);
+  return response;
+}
+
+class MemoryTransport final : public kube::Transport {
+ public:
+  MemoryTransport(World& world, std::optional<std::string> user, std::vector<std::string> groups)
+      : world_(world), user_(std::move(user)), groups_(std::move(groups)) {}
+
+  Result<kube::HttpResponse> send(const kube::HttpRequest& http, const base::Deadline& deadline, std::stop_token stop) override {
+    struct Waiting {
+      base::Wakeup wakeup;
+      std::optional<Result<kube::HttpResponse>> result;
+    };
+    const auto waiting = std::make_shared<Waiting>();
+    Exchange exchange;
+    exchange.answer = [waiting](const Answer& answer) {
+      waiting->result = response_of(answer);
+      waiting->wakeup.notify();
+    };
+    exchange.started = [] {};
+    exchange.event = [](const std::string&, const json::Value&) {};
+    exchange.ended = [](bool) {};
+    world_.serve(request_from(http), exchange);
+    const base::WaitEnd end = world_.clock.wait(waiting->wakeup, deadline.when(), stop);
+    const Section section(world_);
+    if (waiting->result) return *waiting->result;
+    if (end == base::WaitEnd::stopped) return Error(ErrorCode::cancelled, "stopped while waiting for the answer");
+    return Error(ErrorCode::timeout, "no answer until the deadline");
+  }
+
+  kube::StreamHandle stream(const kube::HttpRequest& http, kube::StreamSink sink) override {
+    struct Running {
+      kube::StreamSink sink;
+      bool alive = true;
+    };
+    const auto running = std::make_shared<Running>();
+    running->sink = std::move(sink);
+    const auto finish = [running](const Result<kube::HttpResponse>& result) {
+      if (!std::exchange(running->alive, false)) return;
+      running->sink.end(result);
+    };
+    Exchange exchange;
+    exchange.answer = [running, finish](const Answer& answer) {
+      const Result<kube::HttpResponse> response = response_of(answer);
+      if (running->alive && response && answer.ok()) running->sink.data(response.value().body);
+      finish(response);
+    };
+    exchange.started = [] {};
+    exchange.event = [running](const std::string& type, const json::Value& object) {
+      if (running->alive) running->sink.data(json::dump(json::Value::object({{"type", type}, {"object", object}})) + "\n");
+    };
+    exchange.ended = [running, finish](bool broken) {
+      if (broken && running->alive) running->sink.data(R"({"type":"MODIFIED","object":{"kind")");
+      if (broken) return finish(Error(ErrorCode::unavailable, "the connection broke off in the middle of the answer"));
+      kube::HttpResponse response;
+      response.status = 200;
+      finish(response);
+    };
+    const std::uint64_t number = world_.serve(request_from(http), exchange);
+    return kube::StreamHandle([this, running, number] {
+      const Section section(world_);
+      running->alive = false;
+      world_.stop_watch(number);
+    });
+  }
+
+ private:
+  Request request_from(const kube::HttpRequest& http) const {
+    Request request = request_of(http.method, http.target);
+    request.user = user_;
+    request.groups = groups_;
+    for (const auto& [name, value] : http.headers) {
+      if (name == "Content-Type") request.content_type = value;
+    }
+    if (!http.body.empty()) {
+      base::Result<json::Value> body = json::parse(http.body);
+      if (body) request.body = std::move(*body);
+    }
+    return request;
+  }
+
+  World& world_;
+  const std::optional<std::string> user_;
+  const std::vector<std::string> groups_;
+};
+
+}  // namespace
+
+std::unique_ptr<kube::Transport> make_memory_transport(World& world, std::optional<std::string> user, std::vector<std::string> groups) {
+  return std::make_unique<MemoryTransport>(world, std::move(user), std::move(groups));
+}
+
+}  // namespace vmbackup::test
