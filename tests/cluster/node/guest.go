@@ -393,9 +393,11 @@ func (g *Guest) withAgent(command string, body func(boot int, k Knobs) error) er
 	select {
 	case g.agentJob <- struct{}{}:
 	default:
+		timer := g.clock.NewTimer(agentJobWait)
 		select {
 		case g.agentJob <- struct{}{}:
-		case <-g.clock.After(agentJobWait):
+			timer.Stop()
+		case <-timer.C():
 			return errAgentJobBusy
 		}
 	}

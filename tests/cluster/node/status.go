@@ -13,8 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-const agentVersion = "9.1.0"
-
 // requiredCommands is what virt-handler wants of an agent (pkg/virt-handler/guestagent.go).
 var requiredCommands = []string{"guest-ping", "guest-get-time", "guest-info", "guest-shutdown",
 	"guest-network-get-interfaces", "guest-get-fsinfo", "guest-get-host-name", "guest-get-users", "guest-get-timezone",
@@ -80,15 +78,6 @@ func removeCondition(vmi *unstructured.Unstructured, kind string) {
 	if len(kept) != len(conditions) {
 		s["conditions"] = kept
 	}
-}
-
-func osInfo(k Knobs) map[string]any {
-	if k.Windows {
-		return map[string]any{"id": k.OSID, "name": "Microsoft Windows", "prettyName": "Windows Server 2022 Standard",
-			"version": "Microsoft Windows Server 2022", "versionId": "2022", "kernelRelease": "20348", "kernelVersion": "10.0", "machine": "x86_64"}
-	}
-	return map[string]any{"id": k.OSID, "name": "Debian GNU/Linux", "prettyName": "Debian GNU/Linux 12 (bookworm)",
-		"version": "12 (bookworm)", "versionId": "12", "kernelRelease": "6.1.0-40-amd64", "kernelVersion": "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1", "machine": "x86_64"}
 }
 
 // report writes into vmi what a virt-handler would say of a running domain.

@@ -1,0 +1,12 @@
+package main
+
+import "testing"
+
+func TestVersionRuleOfTheFreezeWait(t *testing.T) {
+	for version, want := range map[string]bool{"v1.9.0": true, "1.8.0": true, "v1.7.0": false, "v1.7.2": true, "v1.6.3": false, "v1.6.4": true,
+		"v1.5.9": false, "devel": true} {
+		if got := awaitsFreezeLonger(version); got != want {
+			t.Errorf("%s: %v", version, got)
+		}
+	}
+}
