@@ -260,9 +260,9 @@ base::Result<Value> parse_yaml(std::string_view text, std::size_t most_bytes) {
   } catch (const Refusal& refusal) {
     return explain(refusal.mark, refusal.why, text);
   } catch (const YAML::Exception& error) {
-    return explain(error.mark, error.msg, text);
+    return explain(error.mark, base::printable(error.msg, 256), text);  // may quote a character of the text
   } catch (const std::exception& error) {
-    return refuse(0, error.what());
+    return refuse(0, base::printable(error.what(), 256));
   }
 }
 

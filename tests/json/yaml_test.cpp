@@ -114,6 +114,7 @@ TEST_CASE("what is not YAML is refused, with the line") {
        "invalid YAML at line 1: not UTF-8"},
       {std::string("a: 1\nb: \0\n", 10), "invalid YAML at line 2: a control character"},
       {"a: \x1b[31m\n", "invalid YAML at line 1: a control character"},
+      {"{\"\\", "invalid YAML at line 1: unknown escape character: \\x04"},
       {"a: @x\n", "invalid YAML at line 1: "},
   };
   for (const Row& row : rows) {
