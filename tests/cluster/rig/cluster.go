@@ -36,7 +36,6 @@ type cluster struct {
 	port      struct{ etcd, etcdPeer, apiserver, controllerManager, scheduler, virtAPI, virtController, kubelet, handler int }
 	claim     net.Listener
 	http      *http.Client // as user rig
-	tokens    map[string]string
 }
 
 func (c *cluster) in(parts ...string) string {
@@ -132,13 +131,15 @@ func (c *cluster) identities(context.Context) error {
 // makeTokens writes tokens.csv (what kube-apiserver reads) and a kubeconfig for each user of it.
 func (c *cluster) makeTokens() error {
 	var csv strings.Builder
-	c.tokens = map[string]string{}
 	for _, user := range []struct{ name, group string }{
 		{"admin", "system:masters"}, {"editor", ""}, {"viewer", ""}, {"developer", ""},
 	} {
 		token := fmt.Sprintf("%s-%x", user.name, serial())
-		c.tokens[user.name] = token
-		fmt.Fprintf(&csv, "%s,%s,%s,%q\n", token, user.name, user.name, user.group)
+		fmt.Fprintf(&csv, "%s,%s,%s", token, user.name, user.name)
+		if user.group != "" {
+			fmt.Fprintf(&csv, ",%q", user.group)
+		}
+		fmt.Fprintln(&csv)
 		file := c.in("kubeconfig-" + user.name)
 		if user.name == "admin" {
 			file = c.in("kubeconfig-admin-token")
