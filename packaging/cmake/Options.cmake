@@ -2,7 +2,7 @@
 option(VMBACKUP_STATIC "Link one static binary that needs nothing at run time (implies the bundled libcurl)" OFF)
 option(VMBACKUP_WERROR "Turn warnings into errors; for developers and CI, never for packagers" OFF)
 option(BUILD_TESTING "Build the tests" ON)
-set(VMBACKUP_SANITIZE "" CACHE STRING "Sanitizers for all our code: 'address,undefined' or 'thread'; empty for none")
+set(VMBACKUP_SANITIZE "" CACHE STRING "Sanitizers for all our code: 'address,undefined or thread; empty for none")
 set(VMBACKUP_CURL "auto" CACHE STRING "libcurl: system, bundled, or auto (bundled when VMBACKUP_STATIC)")
 set(VMBACKUP_CURL_SOURCE "" CACHE PATH "Unpacked curl source tree for the bundled libcurl")
 set(VMBACKUP_CURL_ARCHIVE "" CACHE FILEPATH "Local copy of the pinned curl archive for the bundled libcurl")
