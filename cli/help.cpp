@@ -70,7 +70,7 @@ std::string flag_spelling(const Flag& flag) {
 
 std::string flag_text(const Flag& flag) {
   std::vector<std::string> remarks;
-  if (!flag.choices.empty() && !is_switch(flag)) remarks.push_back(base::join(flag.choices, ", "));
+  if (flag.choices.size() > 1 && !is_switch(flag)) remarks.push_back(base::join(flag.choices, ", "));
   if (!flag.fallback.empty()) remarks.push_back("default " + flag.fallback);
   if (!is_switch(flag) && !flag.implied.empty() && flag.choices.size() > 1) remarks.push_back("without a value " + flag.implied);
   return flag.help + (remarks.empty() ? "" : " (" + base::join(remarks, "; ") + ')');

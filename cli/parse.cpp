@@ -1,6 +1,6 @@
 #include "cli/parse.hpp"
 
-#include <CLI/App.hpp>
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/text.hpp"

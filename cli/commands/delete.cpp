@@ -121,7 +121,7 @@ ExitCode run_delete(const Options& options, Context& context) {
     return context.fail(base::Error(base::ErrorCode::usage, "not confirmed; nothing was deleted"));
   }
   // The time in which a person thinks does not count.
-  const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
+  const base::Deadline deadline = asks ? base::Deadline::after(context.clock(), options.timeout) : look_deadline;
   for (Entry& entry : entries) {
     if (!entry.plan) continue;
     Progress progress(context.console(), context.clock(), context.ticking());

@@ -26,8 +26,9 @@ constexpr const char* k_description =
     "thaws it. If the controller dies in between, the guest thaws itself after the failure deadline.\n"
     "\n"
     "The indications (Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are KubeVirt's own words and are passed on as they are. This "
-    "version does not judge the level of consistency: GuestAgent means that a freeze was tried, it does not prove that every disk was cut "
-    "inside it.\n"
+    "version does not judge the level of consistency: GuestAgent means that an agent was connected and KubeVirt meant to freeze, it does "
+    "not "
+    "prove that every disk was cut while the guest was frozen.\n"
     "\n"
     "Ctrl-C and --timeout end the waiting only: the snapshot goes on in the cluster and is named, so that it can be waited for or deleted.";
 

@@ -1,0 +1,114 @@
+#include "cli/docs.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "cli/commands/all.hpp"
+#include "cli/help.hpp"
+#include "cli/parse.hpp"
+
+using namespace vmbackup;
+
+namespace {
+
+// The words of an example, up to what the shell does with the output.
+std::vector<std::string> example_words(const std::string& line) {
+  std::vector<std::string> words(1);
+  for (const char c : line) {
+    if (c == '>' || c == '|') break;
+    if (c != ' ') {
+      words.back() += c;
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("every command says what it is") {
+  std::vector<std::string> names;
+  for (const cli::Command& command : cli::all_commands()) {
+    CAPTURE(command.name);
+    CHECK(std::find(names.begin(), names.end(), command.name) == names.end());
+    names.push_back(command.name);
+    CHECK_FALSE(command.summary.empty());
+    CHECK(command.summary.back() != '.');
+    CHECK((command.bind || command.raw_run));
+    if (command.hidden) continue;
+    CHECK_FALSE(command.examples.empty());
+    CHECK(command.exit_codes.front() == cli::ExitCode::done);
+  }
+}
+
+TEST_CASE("every flag has a help text and no name or letter twice") {
+  for (const cli::Command& command : cli::all_commands()) {
+    cli::Flags flags;
+    cli::CommonOptions common;
+    const cli::Run run = cli::bind_all(command, flags, common);
+    std::vector<std::string> seen;
+    for (const cli::Flag& flag : flags.flags()) {
+      CAPTURE(command.name + " --" + flag.name);
+      CHECK_FALSE(flag.help.empty());
+      CHECK(flag.help.back() != '.');
+      CHECK((flag.set != nullptr));
+      for (const std::string& name : {flag.name, std::string(1, flag.letter)}) {
+        if (name == std::string(1, '\0')) continue;
+        CHECK(std::find(seen.begin(), seen.end(), name) == seen.end());
+        seen.push_back(name);
+      }
+    }
+  }
+}
+
+TEST_CASE("every example parses") {
+  for (const cli::Command& command : cli::all_commands()) {
+    for (const cli::Example& example : command.examples) {
+      CAPTURE(example.line);
+      cli::Flags flags;
+      cli::CommonOptions common;
+      const cli::Run run = cli::bind_all(command, flags, common);
+      std::vector<std::string> words = example_words(example.line);
+      CHECK(cli::take_command(words, flags) == command.name);
+      const base::Result<cli::Given> given = cli::parse(words, flags);
+      REQUIRE(given.ok());
+      const base::Result<void> applied = flags.apply(*given);
+      CHECK_MESSAGE(applied.ok(), (applied ? "" : applied.error().message()));
+    }
+  }
+}
+
+TEST_CASE("help says it plainly") {
+  const std::vector<cli::Command> commands = cli::all_commands();
+  const std::string help = cli::command_help(*cli::find_command(commands, "snapshot"), "kubectl vmbackup");
+  CHECK(help.find("Usage:\n  kubectl vmbackup snapshot VM [flags]\n") != std::string::npos);
+  CHECK(help.find("does not judge the level of consistency") != std::string::npos);
+  CHECK(help.find("--dry-run[=HOW]") != std::string::npos);
+  const std::string overview = cli::overview(commands, "kubectl-vmbackup");
+  CHECK(overview.find("  snapshot     Take a snapshot") != std::string::npos);
+  CHECK(overview.find("generate") == std::string::npos);
+}
+
+TEST_CASE("man pages") {
+  std::vector<std::string> names;
+  for (const cli::TextFile& page : cli::man_pages(cli::all_commands())) {
+    CAPTURE(page.first);
+    names.push_back(page.first);
+    CHECK(page.second.rfind(".\\\" Generated, do not edit.\n.TH \"KUBECTL\\-VMBACKUP", 0) == 0);
+    CHECK(page.second.find("\n.SH NAME\n") != std::string::npos);
+    CHECK(page.second.back() == '\n');
+  }
+  CHECK(names == std::vector<std::string>{"kubectl-vmbackup.1", "kubectl-vmbackup-snapshot.1", "kubectl-vmbackup-list.1",
+                                          "kubectl-vmbackup-show.1", "kubectl-vmbackup-wait.1", "kubectl-vmbackup-delete.1",
+                                          "kubectl-vmbackup-version.1", "kubectl-vmbackup-completion.1", "kubectl-vmbackup-help.1",
+                                          "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7"});
+}
+
+TEST_CASE("a completion for every shell that the command offers") {
+  for (const char* shell : {"bash", "zsh", "fish", "kubectl"}) CHECK(cli::completion_script(shell).find("__complete") != std::string::npos);
+  CHECK(cli::completion_script("ksh").empty());
+  CHECK(cli::completion_files().size() == 4);
+}

@@ -1,0 +1,96 @@
+#include "cli/view.hpp"
+
+#include <doctest/doctest.h>
+
+#include "base/text.hpp"
+
+using namespace vmbackup;
+
+namespace {
+
+std::vector<std::string> keys(const json::Value& value) {
+  std::vector<std::string> names;
+  for (const json::Member& member : value.members()) names.push_back(member.first);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("a report has every field even when nothing is known") {
+  backup::SnapshotReport report;
+  report.run = "r";
+  report.start_time = base::parse_time("2026-01-02T03:04:05.678Z").value();
+  report.items.resize(1);
+  report.items[0].disks.resize(1);
+  const json::Value value = cli::snapshot_report_value(report, cli::ExitCode::deadline);
+  CHECK(keys(value) == std::vector<std::string>{"apiVersion", "kind", "run", "dryRun", "startTime", "completionTime", "exitCode", "items"});
+  CHECK(value.path({"apiVersion"}).as_string() == "vmbackup/v1");
+  CHECK(value.path({"kind"}).as_string() == "SnapshotReport");
+  CHECK(value.path({"startTime"}).as_string() == "2026-01-02T03:04:05.678Z");
+  CHECK(value.path({"completionTime"}).is_null());
+  CHECK(value.path({"exitCode"}).as_integer() == 6);
+  const json::Value& item = value.path({"items"}).items().at(0);
+  CHECK(keys(item) == std::vector<std::string>{"namespace",
+                                               "vm",
+                                               "name",
+                                               "uid",
+                                               "outcome",
+                                               "phase",
+                                               "readyToUse",
+                                               "indications",
+                                               "complete",
+                                               "reasons",
+                                               "disks",
+                                               "deletionPolicy",
+                                               "failureDeadline",
+                                               "run",
+                                               "content",
+                                               "creationTimestamp",
+                                               "cutTime",
+                                               "durationSeconds",
+                                               "obstacle",
+                                               "left",
+                                               "error"});
+  CHECK(item.path({"outcome"}).as_string() == "failed");
+  CHECK(item.path({"error"}).is_null());
+  CHECK(item.path({"durationSeconds"}).is_null());
+  CHECK(item.path({"indications"}).is_array());
+  CHECK(keys(item.path({"disks"}).items().at(0)) == std::vector<std::string>{"name", "source", "claim", "included", "counts", "reason",
+                                                                             "volumeSnapshot", "volumeSnapshotClass", "cutTime",
+                                                                             "readyToUse", "error"});
+}
+
+TEST_CASE("no document speaks of a level") {
+  backup::SnapshotItem item;
+  item.indications = {"GuestAgent"};
+  for (const json::Value& value : {cli::snapshot_document(item), cli::snapshot_list_value({item})}) {
+    CHECK(json::dump(value).find("\"level\"") == std::string::npos);
+  }
+}
+
+TEST_CASE("an error keeps the server's words") {
+  backup::SnapshotItem item;
+  item.error = base::Error(base::ErrorCode::forbidden, "users \"x\" may not", "ask").with_reason("Forbidden").with_causes({"a", "b"});
+  CHECK(json::dump(cli::snapshot_value(item).path({"error"})) ==
+        R"({"code":"forbidden","message":"users \"x\" may not","hint":"ask","reason":"Forbidden","causes":["a","b"]})");
+}
+
+TEST_CASE("one snapshot alone has its fields at the top") {
+  backup::SnapshotItem item;
+  item.name = "s";
+  const json::Value value = cli::snapshot_document(item);
+  CHECK(value.path({"kind"}).as_string() == "Snapshot");
+  CHECK(value.path({"name"}).as_string() == "s");
+}
+
+TEST_CASE("deletions and version") {
+  backup::DeleteReport report;
+  report.dry_run = true;
+  report.items.resize(1);
+  report.items[0].stays = {"x"};
+  CHECK(
+      json::dump(cli::delete_report_value(report, cli::ExitCode::failed)) ==
+      R"({"apiVersion":"vmbackup/v1","kind":"DeleteReport","dryRun":true,"exitCode":1,"items":[{"namespace":"","name":"","vm":"","outcome":"failed","deletes":[],"stays":["x"],"error":null}]})");
+  CHECK(json::dump(cli::version_value("1.2.3", {{"lib", "4"}})) ==
+        R"({"apiVersion":"vmbackup/v1","kind":"VersionReport","client":{"version":"1.2.3","builtWith":{"lib":"4"}}})");
+}
