@@ -61,10 +61,10 @@ func (c *CDI) reconcile(key string) error {
 	phase := str(dv.Object, "status", "phase")
 	if apierrors.IsNotFound(err) {
 		switch {
-		case phase == "Succeeded": // its claim was taken away (restore in place): it waits for the next one
-			return nil
-		case pre:
+		case pre: // a restore in place took the claim away; virt-controller goes on when it sees this change
 			return c.setPhase(ctx, dv, "Pending", nil)
+		case phase == "Succeeded":
+			return c.setPhase(ctx, dv, phase, nil)
 		}
 		if pvc, err = claims.Create(ctx, claimFor(dv), metav1.CreateOptions{}); err != nil {
 			if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
@@ -158,7 +158,7 @@ func (c *CDI) setPhase(ctx context.Context, dv *unstructured.Unstructured, phase
 		}
 	}
 	if phase == "Succeeded" {
-		s["progress"], ready = "100.0%", "True"
+		s["progress"], ready = "100.0%", bound
 	}
 	for kind, value := range map[string]string{"Bound": bound, "Ready": ready, "Running": "False"} {
 		have := condition(next, kind)
