@@ -1,5 +1,5 @@
-// The only file that includes curl: options, the thread that drives the multi handle, and its errors in our words. What can be decided
-// without curl lives in exchange, mailbox, request_scheduler and tls_trust.
+// The only file that includes curl, and longer than others for that reason: options, the thread that drives the multi handle, and its
+// errors in our words. What can be decided without curl lives in exchange, mailbox, request_scheduler, server_address and tls_trust.
 #include "kube/curl_transport.hpp"
 
 #include <curl/curl.h>

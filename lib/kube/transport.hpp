@@ -60,9 +60,9 @@ class StreamHandle {
   std::function<void()> cancel_;
 };
 
-// Errors: unavailable (no connection, broken off; the message says which step and which server), timeout, cancelled, invalid (too long, or TLS says the server is not the one
-// it should be: code `forbidden` is never used here; TLS failures are `unauthenticated` with a message that names name, trust or expiry). Any HTTP status is a
-// good result. Redirects are never followed. Thread-safe.
+// Errors: unavailable (no connection, broken off; the message says which step and which server), timeout, cancelled, invalid (too long, or
+// TLS says the server is not the one it should be: code `forbidden` is never used here; TLS failures are `unauthenticated` with a message
+// that names name, trust or expiry). Any HTTP status is a good result. Redirects are never followed. Thread-safe.
 class Transport {
  public:
   virtual ~Transport() = default;
