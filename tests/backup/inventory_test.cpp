@@ -1,0 +1,137 @@
+#include "backup/inventory.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "kubevirt/resources.hpp"
+#include "support/fake_clock.hpp"
+#include "support/fake_cluster.hpp"
+
+namespace {
+
+using namespace vmbackup;
+using namespace std::chrono_literals;
+using base::ErrorCode;
+
+struct Silent final : backup::Observer {
+  void on(const backup::Event&) override {}
+};
+
+struct Story {
+  Story() : cluster(clock) {
+    for (const json::Value& object : test::manifest_of({.ns = "prod", .name = "db-0", .volumes = {"root", "data"}})) cluster.apply(object);
+    for (const json::Value& object : test::manifest_of({.ns = "prod", .name = "web-0"})) cluster.apply(object);
+    cluster.settle();
+  }
+  base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
+  void take(const std::string& vm, const std::string& name, const std::string& policy = "") {
+    const base::Result<backup::SnapshotPlan> plan = backup::plan_snapshot(
+        cluster, {.ns = "prod", .vm = vm, .run = "r", .name = name, .failure_deadline = {}, .deletion_policy = policy}, in(1min), {});
+    REQUIRE(plan.ok());
+    REQUIRE(backup::take_snapshot(cluster, clock, silent, *plan, backup::WaitFor::ready, in(5min), {}).outcome == backup::Outcome::done);
+    clock.advance(1s);
+  }
+  base::Result<std::vector<backup::SnapshotItem>> list(const std::string& vm = "") {
+    return backup::list_snapshots(cluster, {.ns = "prod", .vm = vm}, in(1min), {});
+  }
+
+  test::FakeClock clock;
+  test::FakeCluster cluster;
+  Silent silent;
+};
+
+TEST_CASE("a list: the oldest first, of all VMs or of one") {
+  Story story;
+  CHECK(story.list()->empty());
+  story.take("web-0", "w1");
+  story.take("db-0", "d1");
+  const base::Result<std::vector<backup::SnapshotItem>> all = story.list();
+  REQUIRE(all.ok());
+  REQUIRE(all->size() == 2);
+  CHECK((*all)[0].name == "w1");
+  CHECK((*all)[1].name == "d1");
+  CHECK((*all)[1].complete);
+  CHECK((*all)[1].run == "r");
+  CHECK(story.list("db-0")->size() == 1);
+}
+
+TEST_CASE("a VM without snapshots is an empty list, a VM that never was is an error") {
+  Story story;
+  CHECK(story.list("db-0")->empty());
+  const base::Result<std::vector<backup::SnapshotItem>> nobody = story.list("db-1");
+  REQUIRE_FALSE(nobody.ok());
+  CHECK(nobody.error().code() == ErrorCode::not_found);
+  CHECK(nobody.error().hint() == "did you mean \"db-0\"?");
+}
+
+TEST_CASE("showing one, and one that is not there") {
+  Story story;
+  story.take("db-0", "d1");
+  const base::Result<backup::SnapshotItem> item = backup::show_snapshot(story.cluster, {"prod", "d1"}, story.in(1min), {});
+  REQUIRE(item.ok());
+  CHECK(item->outcome == backup::Outcome::done);
+  CHECK(item->disks.size() == 2);
+  CHECK(std::all_of(item->disks.begin(), item->disks.end(), [](const backup::DiskReport& disk) { return disk.cut_time.has_value(); }));
+  const base::Result<backup::SnapshotItem> none = backup::show_snapshot(story.cluster, {"prod", "d2"}, story.in(1min), {});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().message() == "VirtualMachineSnapshot prod/d2 not found");
+  CHECK(none.error().hint() == "did you mean \"d1\"?");
+}
+
+TEST_CASE("waiting for one that is ready, that is not there, and that goes") {
+  Story story;
+  story.take("db-0", "d1");
+  const backup::SnapshotItem ready =
+      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "d1"}, backup::AwaitState::ready, story.in(1min), {});
+  CHECK(ready.outcome == backup::Outcome::done);
+  CHECK(ready.disks.size() == 2);
+  const backup::SnapshotItem none =
+      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "x"}, backup::AwaitState::ready, story.in(1min), {});
+  REQUIRE(none.error.has_value());
+  CHECK(none.error->code() == ErrorCode::not_found);
+  const backup::SnapshotItem gone =
+      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "x"}, backup::AwaitState::deleted, story.in(1min), {});
+  CHECK(gone.outcome == backup::Outcome::done);
+  const backup::SnapshotItem stays =
+      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "d1"}, backup::AwaitState::deleted, story.in(1min), {});
+  REQUIRE(stays.error.has_value());
+  CHECK(stays.error->code() == ErrorCode::timeout);
+}
+
+TEST_CASE("a delete takes the content along, names everything first, and hits nothing else") {
+  Story story;
+  story.take("db-0", "d1");
+  const base::Result<backup::DeletePlan> plan = backup::plan_delete(story.cluster, {"prod", "d1"}, story.in(1min), {});
+  REQUIRE(plan.ok());
+  CHECK(plan->item.deletes.size() == 4);  // snapshot, content, two VolumeSnapshots
+  CHECK(plan->item.stays.empty());
+  const backup::DeleteItem item = backup::delete_snapshot(story.cluster, story.clock, story.silent, *plan, true, story.in(1min), {});
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(story.cluster.list_all(kubevirt::vm_snapshots("v1beta1")).empty());
+  CHECK(story.cluster.list_all(kubevirt::vm_snapshot_contents("v1beta1")).empty());
+  // Asked for again, it is what was wanted.
+  CHECK(backup::delete_snapshot(story.cluster, story.clock, story.silent, *plan, true, story.in(1min), {}).outcome ==
+        backup::Outcome::done);
+  // And another of the same name is not what was planned.
+  story.take("db-0", "d1");
+  const backup::DeleteItem other = backup::delete_snapshot(story.cluster, story.clock, story.silent, *plan, true, story.in(1min), {});
+  REQUIRE(other.error.has_value());
+  CHECK(other.error->code() == ErrorCode::precondition);
+  CHECK(story.cluster.list_all(kubevirt::vm_snapshots("v1beta1")).size() == 1);
+}
+
+TEST_CASE("a delete with Retain waits for the object only and names what stays") {
+  Story story;
+  story.take("db-0", "d1", "Retain");
+  const base::Result<backup::DeletePlan> plan = backup::plan_delete(story.cluster, {"prod", "d1"}, story.in(1min), {});
+  REQUIRE(plan.ok());
+  CHECK(plan->retains);
+  CHECK(plan->item.deletes.size() == 1);
+  CHECK(plan->item.stays.size() == 3);
+  const backup::DeleteItem item = backup::delete_snapshot(story.cluster, story.clock, story.silent, *plan, true, story.in(1min), {});
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(story.cluster.list_all(kubevirt::vm_snapshot_contents("v1beta1")).size() == 1);
+}
+
+}  // namespace

@@ -1,0 +1,294 @@
+#include "backup/snapshot.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "backup/run_id.hpp"
+#include "kubevirt/resources.hpp"
+#include "support/fake_clock.hpp"
+#include "support/fake_cluster.hpp"
+
+namespace {
+
+using namespace vmbackup;
+using namespace std::chrono_literals;
+using base::ErrorCode;
+using test::Fault;
+
+class Recorder final : public backup::Observer {
+ public:
+  void on(const backup::Event& event) override { events.push_back(event); }
+  int count(backup::Event::Kind kind) const {
+    return static_cast<int>(std::count_if(events.begin(), events.end(), [&](const backup::Event& event) { return event.kind == kind; }));
+  }
+  std::vector<backup::Event> events;
+};
+
+// A cluster with one VM, and what is needed to take a snapshot of it.
+struct Story {
+  explicit Story(test::VmManifest vm = {}, test::ClusterOptions options = {}) : cluster(clock, options) {
+    vm.ns = "prod";
+    vm.name = "db-0";
+    for (const json::Value& object : test::manifest_of(vm)) cluster.apply(object);
+    cluster.settle();
+    cluster.forget_requests();
+    request.ns = "prod";
+    request.vm = "db-0";
+    request.run = "20260102-030405-0000";
+  }
+
+  base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
+  base::Result<backup::SnapshotPlan> plan() { return backup::plan_snapshot(cluster, request, in(2min), {}); }
+  backup::SnapshotItem take(backup::WaitFor wait = backup::WaitFor::ready, base::Duration timeout = 30min) {
+    const base::Result<backup::SnapshotPlan> planned = plan();
+    REQUIRE_MESSAGE(planned.ok(), (planned.ok() ? "" : planned.error().message()));
+    return backup::take_snapshot(cluster, clock, recorder, *planned, wait, in(timeout), stop.get_token());
+  }
+  std::size_t snapshots() const { return cluster.list_all(kubevirt::vm_snapshots("v1beta1")).size(); }
+  kube::Name snapshot_name() const { return {"prod", backup::snapshot_name("db-0", request.run)}; }
+
+  test::FakeClock clock;
+  test::FakeCluster cluster;
+  backup::SnapshotRequest request;
+  Recorder recorder;
+  std::stop_source stop;
+};
+
+TEST_CASE("a running VM with an agent: ready, its disks cut, KubeVirt's words kept") {
+  Story story({.volumes = {"root", "data"}});
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK_FALSE(item.error.has_value());
+  CHECK(item.phase == "Succeeded");
+  CHECK(item.ready_to_use);
+  CHECK(item.complete);
+  CHECK(item.indications == std::vector<std::string>{"GuestAgent", "Online"});
+  REQUIRE(item.disks.size() == 2);
+  for (const backup::DiskReport& disk : item.disks) {
+    CHECK(disk.included);
+    CHECK(disk.cut_time.has_value());
+    CHECK(disk.snapshot_class == "rig-snap");
+  }
+  CHECK(story.recorder.count(backup::Event::Kind::created) == 1);
+  CHECK(story.recorder.count(backup::Event::Kind::cut) == 2);
+  CHECK(story.recorder.count(backup::Event::Kind::ready) == 1);
+  CHECK_FALSE(story.cluster.guest_frozen("prod", "db-0"));
+}
+
+TEST_CASE("one snapshot costs at most eight requests besides the watches") {
+  Story story({.volumes = {"root", "data"}});
+  REQUIRE(story.take().outcome == backup::Outcome::done);
+  const std::vector<test::RequestRecord> requests = story.cluster.requests();
+  CHECK(std::count_if(requests.begin(), requests.end(), [](const test::RequestRecord& r) { return !r.watch; }) <= 8);
+}
+
+TEST_CASE("without an agent, and stopped: the indications say so, the plan warns") {
+  Story without({.knobs = {{"agent", "none"}}});
+  REQUIRE(without.plan().ok());
+  CHECK(without.plan()->agent_connected == false);
+  CHECK(without.plan()->warnings.size() == 1);
+  CHECK(without.take().indications == std::vector<std::string>{"NoGuestAgent", "Online"});
+
+  Story stopped({.running = false});
+  CHECK_FALSE(stopped.plan()->running);
+  CHECK(stopped.plan()->warnings.empty());
+  const backup::SnapshotItem item = stopped.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(item.indications.empty());
+}
+
+TEST_CASE("a VM that is not there is refused before anything is created, with the nearest name") {
+  Story story;
+  story.request.vm = "db-O";
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE_FALSE(plan.ok());
+  CHECK(plan.error().code() == ErrorCode::not_found);
+  CHECK(plan.error().message() == "VirtualMachine prod/db-O not found");
+  CHECK(plan.error().hint() == "did you mean \"db-0\"?");
+  CHECK(story.snapshots() == 0);
+}
+
+TEST_CASE("no snapshot API, and the gate off") {
+  Story without({}, {.snapshot_api = false});
+  const base::Result<backup::SnapshotPlan> plan = without.plan();
+  REQUIRE_FALSE(plan.ok());
+  CHECK(plan.error().code() == ErrorCode::precondition);
+  CHECK(plan.error().message().find("snapshot.kubevirt.io") != std::string::npos);
+
+  Story gated({}, {.snapshot_gate = false});
+  const backup::SnapshotItem item = gated.take();
+  CHECK(item.outcome == backup::Outcome::failed);
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->message().find("snapshot feature gate not enabled") != std::string::npos);
+  CHECK(item.error->hint().find("featureGates") != std::string::npos);
+  CHECK(item.left.empty());
+}
+
+TEST_CASE("no disk that can be snapshotted: refused, for KubeVirt would call it Succeeded") {
+  Story story({.volumes = {"root", "data"}, .storage_class = "plain"});
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE_FALSE(plan.ok());
+  CHECK(plan.error().code() == ErrorCode::precondition);
+  CHECK(plan.error().causes().size() == 2);
+  CHECK(plan.error().causes()[0].find("disk root: no VolumeSnapshotClass") == 0);
+  CHECK(story.snapshots() == 0);
+}
+
+TEST_CASE("another snapshot of the VM under way is busy, not failed") {
+  Story story;
+  story.cluster.change(kubevirt::virtual_machines(), {"prod", "db-0"},
+                       [](json::Value& vm) { vm["status"].set("snapshotInProgress", "other"); });
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE_FALSE(plan.ok());
+  CHECK(plan.error().code() == ErrorCode::conflict);
+  CHECK(plan.error().message().find("other") != std::string::npos);
+}
+
+TEST_CASE("a name that is taken: by another run, and by somebody else") {
+  Story story;
+  REQUIRE(story.take().outcome == backup::Outcome::done);
+  const kube::Name taken = story.snapshot_name();
+  story.request.name = taken.name;
+  story.request.run = "20260102-030405-1111";
+  const backup::SnapshotItem ours = story.take();
+  REQUIRE(ours.error.has_value());
+  CHECK(ours.error->code() == ErrorCode::already_exists);
+  CHECK(ours.error->message().find("made by run 20260102-030405-0000 of this tool") != std::string::npos);
+
+  story.cluster.change(kubevirt::vm_snapshots("v1beta1"), taken, [](json::Value& object) { object["metadata"].erase("labels"); });
+  const backup::SnapshotItem theirs = story.take();
+  REQUIRE(theirs.error.has_value());
+  CHECK(theirs.error->message().find("not made by this tool") != std::string::npos);
+  CHECK(story.snapshots() == 1);
+}
+
+TEST_CASE("a create whose answer was lost is found again by its run, not made twice") {
+  Story story;
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE(plan.ok());
+  // The first try as it was executed by the server; its answer never arrived.
+  REQUIRE(story.cluster.create(kubevirt::vm_snapshots("v1beta1"), "prod", kubevirt::encode(plan->snapshot, "v1beta1"), {}, {}).ok());
+  const backup::SnapshotItem item =
+      backup::take_snapshot(story.cluster, story.clock, story.recorder, *plan, backup::WaitFor::ready, story.in(5min), {});
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(story.snapshots() == 1);
+}
+
+TEST_CASE("storage that refuses for ever: failed at KubeVirt's deadline, with the storage's words") {
+  Story story({.storage_class = "rig-failsnap"});
+  story.request.failure_deadline = 30s;
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::failed);
+  CHECK(item.phase == "Failed");
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->code() == ErrorCode::internal);
+  CHECK(item.error->message().find("snapshot refused by the array") != std::string::npos);
+  CHECK(item.error->hint().find("delete") != std::string::npos);
+  REQUIRE(item.left.size() == 1);
+  CHECK(item.left[0].find("Failed") != std::string::npos);
+}
+
+TEST_CASE("storage that refuses once heals, and the error was told meanwhile") {
+  Story story({.storage_class = "rig-failonce"});
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(story.recorder.count(backup::Event::Kind::waiting) + story.recorder.count(backup::Event::Kind::disk_error) >= 1);
+}
+
+TEST_CASE("a freeze that fails until the deadline") {
+  Story story({.knobs = {{"freeze", "fail"}}});
+  story.request.failure_deadline = 20s;
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.phase == "Failed");
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->message().find("reeze") != std::string::npos);
+  CHECK_FALSE(story.cluster.guest_frozen("prod", "db-0"));
+}
+
+TEST_CASE("cut, but never ready: the wait for the cut ends, the wait for ready ends at the deadline and says what is left") {
+  Story story({.storage_class = "rig-notready"});
+  CHECK(story.take(backup::WaitFor::cut).outcome == backup::Outcome::done);
+  story.clock.advance(1s);  // the VM is let go a moment after the word Succeeded
+  story.request.name = "second";
+  const backup::SnapshotItem item = story.take(backup::WaitFor::ready, 1min);
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->code() == ErrorCode::timeout);
+  REQUIRE(item.left.size() == 1);
+  CHECK(item.left[0] == "VirtualMachineSnapshot prod/second, Succeeded, not ready to use");
+  CHECK(item.error->hint().find("kubectl vmbackup wait vmsnapshot/second -n prod") != std::string::npos);
+}
+
+TEST_CASE("no wait: created, and what was left is named") {
+  Story story;
+  const backup::SnapshotItem item = story.take(backup::WaitFor::none);
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK_FALSE(item.ready_to_use);
+  CHECK(item.left.size() == 1);
+}
+
+TEST_CASE("deleted by someone while we wait, plainly and under a new object of the same name") {
+  for (const bool again : {false, true}) {
+    CAPTURE(again);
+    Story story({.storage_class = "rig-notready"});
+    const kube::Resource resource = kubevirt::vm_snapshots("v1beta1");
+    story.clock.after(10s, [&] {
+      json::Value object = *story.cluster.find(resource, story.snapshot_name());
+      story.cluster.erase_now(resource, story.snapshot_name());
+      if (!again) return;
+      object["metadata"].erase("uid");
+      object["metadata"].erase("resourceVersion");
+      object.erase("status");
+      story.cluster.apply(object);
+    });
+    const backup::SnapshotItem item = story.take();
+    REQUIRE(item.error.has_value());
+    CHECK(item.error->code() == ErrorCode::not_found);
+    CHECK(item.error->message().find("deleted by someone else") != std::string::npos);
+    CHECK(item.left.empty());
+  }
+}
+
+TEST_CASE("a stop ends the wait, not the snapshot") {
+  Story story({.storage_class = "rig-notready"});
+  story.clock.after(10s, [&] { story.stop.request_stop(); });
+  const backup::SnapshotItem item = story.take();
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->code() == ErrorCode::cancelled);
+  CHECK(item.left.size() == 1);
+  CHECK(story.snapshots() == 1);
+}
+
+TEST_CASE("watches that end, break or expire do not end the wait") {
+  for (const Fault::Action action : {Fault::Action::end_watch, Fault::Action::cut_watch, Fault::Action::expired}) {
+    CAPTURE(test::to_string(action));
+    Story story({.volumes = {"root", "data"}, .storage_class = "rig-slow"});
+    story.cluster.add_fault({.action = action, .method = "WATCH", .path = "virtualmachinesnapshots", .after_events = 1});
+    const backup::SnapshotItem item = story.take();
+    CHECK(item.outcome == backup::Outcome::done);
+    CHECK(story.cluster.unused_faults().empty());
+    CHECK((story.recorder.count(backup::Event::Kind::watch_gap) > 0) == (action == Fault::Action::expired));
+  }
+}
+
+TEST_CASE("who may not read VolumeSnapshots gets a report without their details") {
+  Story story;
+  story.cluster.add_fault({.action = Fault::Action::status, .method = "GET", .path = "/volumesnapshots", .times = -1, .status = 403});
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(item.complete);
+  REQUIRE(item.disks.size() == 1);
+  CHECK(item.disks[0].cut_time.has_value());  // the content has it
+  CHECK(item.disks[0].snapshot_class.empty());
+  CHECK(item.reasons.size() == 1);
+}
+
+TEST_CASE("a rehearsal asks the server and creates nothing") {
+  Story story;
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE(plan.ok());
+  CHECK(backup::rehearse_snapshot(story.cluster, *plan, story.in(1min), {}).ok());
+  CHECK(story.snapshots() == 0);
+}
+
+}  // namespace
