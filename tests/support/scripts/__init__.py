@@ -11,7 +11,8 @@
 
 The commands run one after the other; the first that does not hold fails the script. Words are split as by a shell, without
 its expansions; $NS (the script's own namespace), $WORK (its own folder, where its files are), $BIN (the tool), $SANDBOX,
-$KUBECONFIG, $SERVER (https://host:port) and what `keep` kept are replaced, in files only $NS and $WORK.
+$KUBECONFIG, $SERVER (https://host:port), $ROOT (of the project), $STATE (of the cluster), $KUBECTL
+and what `keep` kept are replaced, in files only $NS, $WORK and $SERVER.
 
 Conditions
   on sandbox|cluster          run there only. Scripts in tests/contract run on both, those in tests/cli on the sandbox
@@ -23,8 +24,8 @@ Conditions
 The world
   vm NAME [disks=N] [class=C] [stopped] [KEY=VALUE...]   claims NAME-d1.. as volumes d1.., a VM of them, and wait until it runs with its
                               agent connected (or is stopped). Other KEYs are the guest's behaviour: agent=none, freeze=fail, ...
-  apply FILE                  kubectl apply
-  patch [-n NS] KIND NAME JSON            a merge patch
+  apply FILE                  kubectl apply; a file of the script, or $ROOT/...
+  patch [--status] [-n NS] KIND NAME JSON     a merge patch, of the status with --status
   delete [--now] [-n NS] KIND NAME        and wait until it is gone; --now: whatever finalizers it has
   put KIND NAME SUBRESOURCE [JSON]        freeze, unfreeze, pause, unpause of a vmi; start, stop of a vm
   wait KIND NAME PATH=VALUE   until the field has that value; condition.TYPE=True; gone
@@ -32,7 +33,7 @@ The world
   object KIND NAME PATH VALUE the field has that value now (as for json, below)
   none KIND                   the namespace holds no object of that kind
   as SERVICEACCOUNT           the tool acts as that account from here on
-  finally COMMAND...          a command for the end, whatever happens
+  finally COMMAND...          a command for the end, whatever happens; of a run the exit code must be 0
   fault JSON / hook JSON / ctl compact|end-watches|go-away       the sandbox goes wrong: tests/sandbox/README.md. A fault that never
                               hit anything fails the script
 

@@ -120,7 +120,8 @@ class Script:
             for number, verb, rest in self.source.commands:
                 self._command(number, verb, rest)
             self._must_be_checked("the end")
-            unused = set(self.files) - self.used
+            bodies = {name: body for name, body in self.files.items() if name in self.used}
+            unused = {name for name in self.files if name not in self.used and not any(name in body for body in bodies.values())}
             if unused:
                 raise Failure(f"the file {sorted(unused)[0]} is not used")
             self._no_unused_fault()
@@ -151,7 +152,7 @@ class Script:
         self.normalise = Normaliser(self.target.namespace, [(self.work, "$WORK"), (self.options.cluster, "$STATE")])
         for name, body in self.files.items():
             with open(os.path.join(self.work, name), "w") as file:
-                file.write(body.replace("$NS", self.target.namespace).replace("$WORK", self.work))
+                file.write(self._filled(body))
 
     def _finish(self, problem):
         if self.started:
@@ -159,7 +160,10 @@ class Script:
         self.end = max(self.end, time.monotonic() + 30)
         for number, verb, rest in self.last:
             try:
+                self.checked = True
                 self._command(number, verb, rest)
+                if not self.checked:
+                    self.do_exit("0")
             except Failure as failure:
                 problem = problem or f"finally: {failure}"
         try:
@@ -191,6 +195,7 @@ class Script:
         if method is None:
             raise Failure(f"line {number}: there is no command {verb}")
         try:
+            self.used.update(name for name in self.files if "$WORK/" + name in rest)
             words = [self._expand(rest)] if verb in _RAW else [self._expand(word) for word in self._split(verb, rest)]
             method(*words)
         except TypeError as wrong:
@@ -207,18 +212,22 @@ class Script:
             return shlex.split(rest)
         words = rest.split(" ")
         options = []
-        while words and words[0] == "-n":
-            options += words[:2]
-            words = words[2:]
+        while words and words[0] in ("-n", "--status"):
+            size = 2 if words[0] == "-n" else 1
+            options, words = options + words[:size], words[size:]
         words = [word for word in words[:tail] if word] + ([" ".join(words[tail:])] if len(words) > tail else [])
         return options + words
 
     def _expand(self, text):
-        values = {"NS": self.target.namespace, "WORK": self.work, "BIN": self.options.binary, "SANDBOX": self.options.sandbox or "",
+        values = {"NS": self.target.namespace, "WORK": self.work, "BIN": self.options.binary, "SANDBOX": self.options.sandbox or "", "ROOT": self.options.root,
+                  "STATE": self.options.cluster or "", "KUBECTL": os.path.join(self.options.bin, "kubectl"),
                   "KUBECONFIG": self.environment.get("KUBECONFIG", ""), "SERVER": self.target.server, **self.kept}
         for name in sorted(values, key=len, reverse=True):
             text = text.replace("$" + name, values[name])
         return text
+
+    def _filled(self, body):
+        return body.replace("$NS", self.target.namespace).replace("$WORK", self.work).replace("$SERVER", self.target.server)
 
     def _left(self):
         left = self.end - time.monotonic()
@@ -257,6 +266,10 @@ class Script:
         self.target.apply(vm_manifest(self.target.namespace, name, disks, classes, running, knobs))
         agent = knobs.get("agent", "connected") == "connected"
         self.do_wait_vm(name, "stopped" if not running else "agent" if agent else "running")
+        # What KubeVirt says of each disk's VolumeSnapshotClass comes when the claim is bound, a little later.
+        for number in range(disks):
+            expected = classes[min(number, len(classes) - 1)] != "plain"
+            self.target.wait("vm", name, f"status.volumeSnapshotStatuses.{number}.enabled", json.dumps(expected), self._left())
 
     def do_wait_vm(self, name, state):
         word = {"running": "Running", "agent": "Running", "stopped": "Stopped", "paused": "Paused"}.get(state)
@@ -265,19 +278,19 @@ class Script:
         self.target.wait("vm", name, "status.printableStatus", word, self._left())
         if state == "agent":
             self.target.wait("vmi", name, "condition.AgentConnected", "True", self._left())
-        # Whether a disk can be snapshotted is a status that comes a little later.
-        self.target.wait("vm", name, "status.volumeSnapshotStatuses.0.name", "d1", self._left()) if self._has_d1(name) else None
-
-    def _has_d1(self, name):
-        found, volume = value_at(self.target.object("vm", name) or {}, "spec.template.spec.volumes.0.name")
-        return found and volume == "d1"
 
     def do_apply(self, name):
-        self.target.apply(self._body(name).replace("$NS", self.target.namespace))
+        if os.path.isabs(name):  # $ROOT/...: what the project ships
+            with open(name, encoding="utf-8") as file:
+                text = file.read()
+        else:
+            text = self._body(name)
+        self.target.apply(self._filled(text))
 
     def do_patch(self, *words):
-        namespace, (kind, name, patch) = self._namespace(words)
-        self.target.patch(kind, name, patch, namespace)
+        status = words[:1] == ("--status",)
+        namespace, (kind, name, patch) = self._namespace(words[1:] if status else words)
+        self.target.patch(kind, name, patch, namespace, status)
 
     def do_delete(self, *words):
         now = "--now" in words

@@ -147,8 +147,8 @@ class Sandbox(Target):
     def apply(self, text):
         self._act("apply", *self._in(None), "-", stdin=text)
 
-    def patch(self, kind, name, patch, namespace=None):
-        self._act("patch", *self._in(namespace), kind, name, patch)
+    def patch(self, kind, name, patch, namespace=None, status=False):
+        self._act("patch", *self._in(namespace), *(["--status"] if status else []), kind, name, patch)
 
     def delete(self, kind, name, now=False, namespace=None):
         self._act("delete", *self._in(namespace), *(["--now"] if now else []), kind, name)
@@ -249,8 +249,8 @@ class Cluster(Target):
     def apply(self, text):
         self._kubectl("apply", *self._in(None), "-f", "-", stdin=text)
 
-    def patch(self, kind, name, patch, namespace=None):
-        self._kubectl("patch", *self._in(namespace), kind, name, "--type=merge", "-p", patch)
+    def patch(self, kind, name, patch, namespace=None, status=False):
+        self._kubectl("patch", *self._in(namespace), kind, name, *(["--subresource=status"] if status else []), "--type=merge", "-p", patch)
 
     def delete(self, kind, name, now=False, namespace=None):
         if now:
