@@ -155,7 +155,18 @@ bool FakeCluster::settled() const {
   for (const json::Value* vmi : world_->store.list(kind("VirtualMachineInstance"))) {
     if (!still(*world_, *vmi)) return false;
   }
+  for (const json::Value* vm : world_->store.list(kind("VirtualMachine"))) {
+    const std::string& status = vm->path({"status", "printableStatus"}).as_string();
+    const json::Value* vmi = world_->store.find(kind("VirtualMachineInstance"), namespace_of(*vm), name_of(*vm));
+    if (status.empty() || (status == "Provisioning" && vmi == nullptr) || status == "Starting") return false;
+    if (vmi != nullptr && condition(*vm, "AgentConnected") != condition(*vmi, "AgentConnected")) return false;
+  }
   return true;
+}
+
+void FakeCluster::set_speed(const Speed& speed) {
+  const Section section(*world_);
+  world_->options.speed = speed;
 }
 
 void FakeCluster::settle() {
@@ -233,6 +244,13 @@ void FakeCluster::forget_requests() {
 std::vector<Happening> FakeCluster::happenings() const {
   const Section section(*world_);
   return world_->happenings;
+}
+
+std::vector<Happening> FakeCluster::happenings_since(std::size_t index) const {
+  const Section section(*world_);
+  const std::vector<Happening>& all = world_->happenings;
+  if (index >= all.size()) return {};
+  return {all.begin() + static_cast<std::ptrdiff_t>(index), all.end()};
 }
 
 bool FakeCluster::guest_frozen(const std::string& ns, const std::string& vm) const {

@@ -70,6 +70,10 @@ class FakeCluster final : public kube::Client {
   std::vector<json::Value> list_all(const kube::Resource& resource) const;
   // Lets time pass until all that was applied stands still (PVCs bound, VMs running, agents connected), a minute at most. FakeClock only.
   void settle();
+  // All VMs that should run do, with their agents.
+  bool settled() const;
+  // From now on.
+  void set_speed(const Speed& speed);
 
   // ---- acting in the middle ----
   // Called after every change of an object: type "ADDED", "MODIFIED" or "DELETED".
@@ -97,6 +101,7 @@ class FakeCluster final : public kube::Client {
   void forget_requests();
   // What happened to guests and disks, in order, with times of the cluster's clock; see fake_cluster_options.hpp.
   std::vector<Happening> happenings() const;
+  std::vector<Happening> happenings_since(std::size_t index) const;
   // The guest's true state, not what KubeVirt says of it.
   bool guest_frozen(const std::string& ns, const std::string& vm) const;
   bool guest_paused(const std::string& ns, const std::string& vm) const;
@@ -130,7 +135,6 @@ class FakeCluster final : public kube::Client {
 
  private:
   FakeCluster(FakeClock& clock, ClusterOptions options, std::shared_ptr<std::weak_ptr<World>> link);
-  bool settled() const;
 
   FakeClock* fake_clock_ = nullptr;
   std::shared_ptr<World> world_;

@@ -175,9 +175,9 @@ void dispatch(World& world, const Request& request, const std::optional<Route>& 
 std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
   const Section section(*this);
   const bool watching = is_watch(request);
-  requests.push_back({request.method, request.target, request.user.value_or(""), 0, watching});
-  const auto record = [this, index = forgotten_ + requests.size() - 1](int status) {
-    if (index >= forgotten_ && index - forgotten_ < requests.size()) requests[index - forgotten_].status = status;
+  if (!request.internal) requests.push_back({request.method, request.target, request.user.value_or(""), 0, watching});
+  const auto record = [this, recorded = !request.internal, index = forgotten_ + requests.size() - 1](int status) {
+    if (recorded && index >= forgotten_ && index - forgotten_ < requests.size()) requests[index - forgotten_].status = status;
   };
   Exchange recorded = exchange;
   recorded.answer = [record, answer = exchange.answer](Answer value) {
@@ -188,7 +188,7 @@ std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
     record(200);
     started();
   };
-  const std::optional<Fault> fault = faults.take(request.method, request.target, watching);
+  const std::optional<Fault> fault = request.internal ? std::nullopt : faults.take(request.method, request.target, watching);
   const bool of_watch = fault && watching && is_about_watch(fault->action);
   if (fault && fault->action == Fault::Action::hang) return 0;
   if (fault && !of_watch) {

@@ -38,6 +38,7 @@ struct Request {
   std::string content_type;
   std::optional<std::string> user;  // none: not known, 401
   std::vector<std::string> groups;
+  bool internal = false;  // of a script that acts on the world: not recorded, and no fault hits it
 };
 // Splits and decodes `target`.
 Request request_of(std::string method, std::string target);
@@ -57,7 +58,7 @@ struct World {
   ~World();
 
   base::Clock& clock;
-  const ClusterOptions options;
+  ClusterOptions options;  // only the speed may change
   // Protects all below. Recursive, since listeners and callbacks nest.
   mutable std::recursive_mutex mutex;
   int depth = 0;                                    // of Sections

@@ -1,0 +1,46 @@
+// One answer on its way from the cluster to a connection: filled by the front, emptied by an HTTP session.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/fake_cluster_status.hpp"
+
+namespace vmbackup::sandbox {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;  // names in lower case
+
+// One thread only. `changed` is called after each change, until the session lets go of it.
+class Response {
+ public:
+  // A whole answer.
+  void answer(int status, Headers headers, std::string body, test::Answer::Break broken);
+  // An answer whose body comes piece by piece.
+  void begin(int status, Headers headers);
+  void write(std::string_view bytes);
+  // broken: the stream breaks instead of ending.
+  void finish(bool broken);
+
+  bool begun() const { return begun_; }
+  bool ended() const { return ended_; }
+  bool streaming() const { return streaming_; }
+  int status() const { return status_; }
+  const Headers& headers() const { return headers_; }
+  test::Answer::Break broken() const { return broken_; }
+  // Bytes that were not sent yet; the session erases what it sends.
+  std::string& body() { return body_; }
+  std::function<void()> changed;
+
+ private:
+  bool begun_ = false;
+  bool ended_ = false;
+  bool streaming_ = false;
+  int status_ = 0;
+  Headers headers_;
+  std::string body_;
+  test::Answer::Break broken_ = test::Answer::Break::none;
+};
+
+}  // namespace vmbackup::sandbox
