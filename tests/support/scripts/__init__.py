@@ -31,7 +31,7 @@ The world
   wait KIND NAME PATH=VALUE   until the field has that value; condition.TYPE=True; gone
   wait-vm NAME running|agent|stopped|paused
   object KIND NAME PATH VALUE the field has that value now (as for json, below)
-  none KIND                   the namespace holds no object of that kind
+  none KIND, wait-none KIND   the namespace holds no object of that kind: now, or after a while
   as SERVICEACCOUNT           the tool acts as that account from here on
   finally COMMAND...          a command for the end, whatever happens; of a run the exit code must be 0
   fault JSON / hook JSON / ctl compact|end-watches|go-away       the sandbox goes wrong: tests/sandbox/README.md. A fault that never

@@ -320,6 +320,12 @@ class Script:
         if names:
             raise Failure("there is " + ", ".join(names))
 
+    def do_wait_none(self, kind):
+        while names := self.target.names(kind):
+            if time.monotonic() > self.end:
+                raise Failure("there still is " + ", ".join(names))
+            time.sleep(self.target.pause)
+
     def do_as(self, account):
         with open(self.kubeconfig, "w") as file:
             file.write(kubeconfig(self.target.identity, self.target.namespace, self.target.token(account)))

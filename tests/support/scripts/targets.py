@@ -148,7 +148,7 @@ class Sandbox(Target):
         self._act("apply", *self._in(None), "-", stdin=text)
 
     def patch(self, kind, name, patch, namespace=None, status=False):
-        self._act("patch", *self._in(namespace), *(["--status"] if status else []), kind, name, patch)
+        self._act("patch", *self._in(namespace), kind, name + ("/status" if status else ""), patch)
 
     def delete(self, kind, name, now=False, namespace=None):
         self._act("delete", *self._in(namespace), *(["--now"] if now else []), kind, name)
