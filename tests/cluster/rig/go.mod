@@ -2,4 +2,4 @@ module vmbackup.test/cluster/rig
 
 go 1.26.0
 
-require golang.org/x/sys v0.40.0 // indirect
+require golang.org/x/sys v0.40.0
