@@ -14,8 +14,9 @@ target_compile_options(
                              $<$<BOOL:${VMBACKUP_WERROR}>:-Werror>)
 
 if(VMBACKUP_STATIC)
-  # So that the linker can drop what nobody calls: 6 % of the binary.
-  target_compile_options(vmbackup_compile INTERFACE -ffunction-sections -fdata-sections)
+  # So that the linker can drop what nobody calls: 6 % of the binary. -Os, after the build type's own level: our code waits for servers,
+  # and is a fifth of the binary.
+  target_compile_options(vmbackup_compile INTERFACE -ffunction-sections -fdata-sections -Os)
 endif()
 
 if(VMBACKUP_SANITIZE)
