@@ -9,8 +9,10 @@ if(TARGET kubectl-vmbackup)
   install(TARGETS kubectl-vmbackup RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
-file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.1)
-install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+foreach(section 1 7)
+  file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
+  install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
 
 set(completions ${PROJECT_SOURCE_DIR}/completions)
 if(EXISTS ${completions})
