@@ -40,11 +40,11 @@ struct Connection {
 
 // What the caller knows of its surroundings; kube reads no environment by itself.
 struct KubeconfigSource {
-  std::string explicit_path;       // --kubeconfig
-  std::string kubeconfig_env;      // value of KUBECONFIG, may name several files
-  std::string home;                // value of HOME, may be empty
-  std::string context;             // --context
-  std::string ns;                  // --namespace
+  std::string explicit_path;   // --kubeconfig
+  std::string kubeconfig_env;  // value of KUBECONFIG, may name several files
+  std::string home;            // value of HOME, may be empty
+  std::string context;         // --context
+  std::string ns;              // --namespace
 };
 
 // Finds, reads, merges (first file wins per name, as kubectl does) and resolves. Relative paths count from their own file.
