@@ -41,12 +41,21 @@ const Flag* open_flag(const std::vector<std::string>& words, const Flags& flags)
   return nullptr;
 }
 
-void offer_arguments(Completion& completion, const Flags& flags, std::size_t place, const std::string& last) {
+void offer_commands(Completion& completion, const std::vector<Command>& commands, const std::string& last) {
+  for (const Command& command : commands) {
+    if (!command.hidden) offer(completion, command.name, command.summary, last);
+  }
+}
+
+void offer_arguments(Completion& completion, const std::vector<Command>& commands, const Flags& flags, std::size_t place,
+                     const std::string& last) {
   const std::vector<Argument>& arguments = flags.arguments();
   if (arguments.empty()) return;
   const bool beyond = place >= arguments.size();
   if (beyond && !arguments.back().many) return;
-  for (const std::string& word : (beyond ? arguments.back() : arguments[place]).choices) offer(completion, word, "", last);
+  const Argument& argument = beyond ? arguments.back() : arguments[place];
+  if (argument.names == Names::command) offer_commands(completion, commands, last);
+  for (const std::string& word : argument.choices) offer(completion, word, "", last);
 }
 
 // How many of the words are arguments.
@@ -69,9 +78,7 @@ Completion complete(const std::vector<Command>& commands, std::vector<std::strin
   const std::string name = take_command(words, flags);
   const Command* command = find_command(commands, name);
   if (name.empty() && open == nullptr && (last.empty() || last.front() != '-')) {
-    for (const Command& each : commands) {
-      if (!each.hidden) offer(completion, each.name, each.summary, last);
-    }
+    offer_commands(completion, commands, last);
     return completion;
   }
   if (!name.empty() && command == nullptr) return completion;
@@ -88,7 +95,7 @@ Completion complete(const std::vector<Command>& commands, std::vector<std::strin
   } else if (!last.empty() && last.front() == '-') {
     offer_flags(completion, words, known, last);
   } else {
-    offer_arguments(completion, known, count_arguments(words, known), last);
+    offer_arguments(completion, commands, known, count_arguments(words, known), last);
   }
   return completion;
 }

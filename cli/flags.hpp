@@ -35,7 +35,7 @@ struct Flag {
 };
 
 // What a completion of an argument may be.
-enum class Names { none, virtual_machine, snapshot };
+enum class Names { none, command, virtual_machine, snapshot };
 
 struct Argument {
   std::string name{};  // "VM"

@@ -32,7 +32,11 @@ ExitCode run_help(const std::string& name, Context& context) {
 
 Run bind(Flags& flags) {
   const std::shared_ptr<std::string> name = std::make_shared<std::string>();
-  flags.add(Argument{.name = "COMMAND", .help = "a command; without it all are listed", .required = false, .add = text_into(*name)});
+  flags.add(Argument{.name = "COMMAND",
+                     .help = "a command; without it all are listed",
+                     .required = false,
+                     .names = Names::command,
+                     .add = text_into(*name)});
   return [name](Context& context) { return run_help(*name, context); };
 }
 

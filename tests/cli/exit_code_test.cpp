@@ -11,7 +11,7 @@ namespace {
 
 backup::SnapshotItem done_item(bool complete = true) {
   backup::SnapshotItem item;
-  item.uid = "u";
+  item.uid.push_back('u');
   item.outcome = backup::Outcome::done;
   item.complete = complete;
   return item;
