@@ -5,7 +5,7 @@ import re
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _RUN = re.compile(r"\b\d{8}-\d{6}-[a-z0-9]{4}\b")
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_SECONDS = re.compile(r"\b\d+\.\ds\b|\b\d+m\d\ds\b")
+_SECONDS = re.compile(r"(?<![^\s])(?:\d+\.\ds|\d+m\d\ds)(?![^\s])")
 _JSON_SECONDS = re.compile(r"(durationSeconds\"?: ?)[0-9.e+-]+")
 _PORT = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
 _VERSION = re.compile(r"(resource version: )\d+( \()\d+(\))")

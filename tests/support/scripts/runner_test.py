@@ -177,6 +177,7 @@ class Run(unittest.TestCase):
         self.fails("# Nothing.\n", "there is no command")
         self.fails("# Late.\nrun say a\nexit 0\non sandbox\n", "must stand before the first command")
         self.fails("# Twice.\nrun say a\nexit 0\n-- f --\n-- f --\n", "is there twice")
+        self.fails("# Ours.\nrun say a\nexit 0\n-- home --\n", "home is a name of the runner's")
         self.fails("# Nothing ran.\nexit 0\n", "nothing was run yet")
 
     def test_an_unused_fault_fails(self):
@@ -236,7 +237,7 @@ class Parts(unittest.TestCase):
         self.assertEqual(n("https://127.0.0.1:39211/x /tmp/w/f 0.3s 1m20s"), "https://127.0.0.1:PORT/x $WORK/f 0.0s 0.0s")
         self.assertEqual(n('"durationSeconds": 0.123,'), '"durationSeconds": 0.0,')
         # Not durations that somebody chose.
-        self.assertEqual(n("deadline 300s, 5m, 1h"), "deadline 300s, 5m, 1h")
+        self.assertEqual(n("deadline 300s, 5m, 1h, \"0.5s\""), "deadline 300s, 5m, 1h, \"0.5s\"")
 
     def test_request_line(self):
         n = Normaliser("prod", [])

@@ -40,6 +40,8 @@ class Source:
                 self.commands.append((number, verb, rest.strip()))
         if not self.commands:
             raise Failure("there is no command in it")
+        for name in {"home", "tmp", "kubeconfig"} & set(self.files):
+            raise Failure(f"{name} is a name of the runner's")
 
     def _condition(self, verb, words, number):
         if self.commands:
