@@ -69,6 +69,7 @@ Pair make_pair(const Subject& subject, const Pair* issuer) {
   add_extension(certificate, signer, NID_basic_constraints, subject.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
   add_extension(certificate, signer, NID_key_usage, subject.ca ? "critical,keyCertSign,digitalSignature" : "critical,digitalSignature");
   add_extension(certificate, signer, NID_subject_key_identifier, "hash");
+  if (issuer != nullptr) add_extension(certificate, signer, NID_authority_key_identifier, "keyid:always");
   if (!subject.ca) add_extension(certificate, signer, NID_ext_key_usage, subject.alternatives.empty() ? "clientAuth" : "serverAuth");
   if (!subject.alternatives.empty()) add_extension(certificate, signer, NID_subject_alt_name, subject.alternatives);
   EVP_PKEY* signing = issuer == nullptr ? pair.key.get() : issuer->key.get();

@@ -56,11 +56,9 @@ void ContentController::reconcile(const kube::Name& name) {
   if (asking_[uid_of(content)].busy) return;
   const json::Value* snapshot = snapshot_of(world_, content);
   const bool over = snapshot == nullptr || being_deleted(*snapshot) || being_deleted(content) ||
-                    (!created(content) && deadline_passed(world_, *snapshot));
+                    snapshot->path({"status", "phase"}).as_string() == "Failed" || (!created(content) && deadline_passed(world_, *snapshot));
   if (over) return let_go(name, content);
-  if (!content.path({"status"}).is_object()) {
-    world_.store.edit(content_kind(), name.ns, name.name, [](json::Value& object) { object.set("status", json::Value::object({{"readyToUse", false}})); });
-  }
+  if (world_.clock.now() < asking_[uid_of(content)].rests_until) return;
   if (!created(content)) {
     bool missing = false;
     for (const json::Value& backup : content.path({"spec", "volumeBackups"}).items()) {
@@ -82,19 +80,24 @@ void ContentController::freeze(const kube::Name& name, const json::Value& conten
     return queue_.add(name, base::Duration::zero());
   }
   asking_[uid].busy = true;
-  const auto reply = [this, name, uid](const Answer& answer) {
+  const auto reply = [this, name, uid, vm](const Answer& answer) {
     asking_[uid].busy = false;
     asking_[uid].frozen = answer.ok();
     if (answer.ok()) return queue_.add(name, base::Duration::zero());
     world_.store.edit(content_kind(), name.ns, name.name, [&](json::Value& object) {
-      object["status"].set("error", json::Value::object({{"message", words_of(answer)}, {"time", world_.store.now_text()}}));
+      const std::string words = (world_.at_least(8) ? "" : "Failed freezing vm " + vm.name + ": ") + words_of(answer);
+      object["status"].set("error", json::Value::object({{"message", words}, {"time", world_.store.now_text()}}));
       object["status"].set("readyToUse", false);
     });
-    world_.timers.in(k_retry, [this, name] { queue_.add(name, base::Duration::zero()); });
-    asking_[uid].busy = true;  // until then
-    world_.timers.in(k_retry, [this, uid] { asking_[uid].busy = false; });
+    try_again(name, uid, k_retry);
   };
   world_.guests->freeze(vm, failure_deadline(snapshot).value_or(base::Duration::zero()), reply);
+}
+
+// Until then nothing is done about a content that is still wanted.
+void ContentController::try_again(const kube::Name& name, const std::string& uid, base::Duration pause) {
+  asking_[uid].rests_until = world_.clock.now() + pause;
+  world_.timers.in(pause, [this, name] { queue_.add(name, base::Duration::zero()); });
 }
 
 void ContentController::make_snapshots(const json::Value& content) {
@@ -139,26 +142,30 @@ void ContentController::update_status(const kube::Name& name) {
     all_cut = all_cut && vs->path({"status", "creationTime"}).is_string();
     all_ready = all_ready && vs->path({"status", "readyToUse"}).as_bool();
     const std::string& message = vs->path({"status", "error", "message"}).as_string();
-    if (!message.empty()) error = "VolumeSnapshot " + vs_name + " error: " + message;
+    if (!message.empty() && error.empty()) error = "VolumeSnapshot " + vs_name + " error: " + message;
     statuses.push_back(std::move(status));
   }
-  if (!lost.empty()) {
-    error = "VolumeSnapshots (" + base::join(lost, ",") + ") missing";
-    if (content.path({"status", "readyToUse"}).as_bool()) world_.tell(content_kind(), content, "Warning", "VolumeSnapshotMissing", error);
+  if (!lost.empty()) error = "VolumeSnapshots (" + base::join(lost, ",") + ") missing";
+  for (const std::string& each : lost) {
+    if (content.path({"status", "readyToUse"}).as_bool()) world_.tell(content_kind(), content, "Warning", "VolumeSnapshotMissing", "VolumeSnapshot " + each + " no longer exists");
   }
-  const bool let_go_now = all_cut && !created(content) && !asking_[uid_of(content)].thawed;
+  // The last cut is told together with the creation time: after the guest was let go.
+  if (all_cut && !created(content) && !asking_[uid_of(content)].thawed) return thaw(name, content);
   world_.store.edit(content_kind(), name.ns, name.name, [&](json::Value& object) {
     json::Value& status = object["status"];
-    if (!statuses.items().empty() && lost.empty()) status.set("volumeSnapshotStatus", statuses);
-    if (!error.empty()) {
-      if (status.path({"error", "message"}).as_string() != error) status.set("error", json::Value::object({{"message", error}, {"time", world_.store.now_text()}}));
-    } else if (!let_go_now) {
+    if (all_cut && !created(content)) status.set("creationTime", world_.store.now_text());
+    if (error.empty()) {
       status.erase("error");
+    } else if (!all_ready && status.path({"error", "message"}).as_string() != error) {
+      status.set("error", json::Value::object({{"message", error}, {"time", world_.store.now_text()}}));
     }
-    if (all_cut && !created(content) && !let_go_now) status.set("creationTime", world_.store.now_text());
-    status.set("readyToUse", all_ready && !let_go_now);
+    status.set("readyToUse", all_ready);
+    if (statuses.items().empty()) {
+      status.erase("volumeSnapshotStatus");
+    } else {
+      status.set("volumeSnapshotStatus", statuses);
+    }
   });
-  if (let_go_now) thaw(name, content);
 }
 
 void ContentController::thaw(const kube::Name& name, const json::Value& content) {
@@ -178,48 +185,36 @@ void ContentController::thaw(const kube::Name& name, const json::Value& content)
   });
 }
 
-// Only the limit of Windows is told and retried after 5 s; anything else is repeated silently, with growing pauses.
+// Only the limit of Windows is told and tried again after 5 s (since 1.8); anything else is repeated silently, with growing pauses.
 void ContentController::thaw_failed(const kube::Name& name, const std::string& message) {
   const json::Value* content = world_.store.find(content_kind(), name.ns, name.name);
   if (content == nullptr) return;
-  Asking& asking = asking_[uid_of(*content)];
-  if (message.find("fsfreeze is limited") == std::string::npos) {
-    const int doublings = std::min(asking.thaws_failed++, 12);
-    asking.busy = true;
-    world_.timers.in(std::chrono::milliseconds(5) * (1 << doublings), [this, name, uid = uid_of(*content)] {
-      asking_[uid].busy = false;
-      queue_.add(name, base::Duration::zero());
-    });
-    return;
+  const std::string uid = uid_of(*content);
+  if (message.find("fsfreeze is limited") == std::string::npos || !world_.at_least(8)) {
+    const int doublings = std::min(asking_[uid].thaws_failed++, 12);
+    return try_again(name, uid, std::chrono::milliseconds(5) * (1 << doublings));
   }
-  asking.busy = true;
-  world_.timers.in(k_retry, [this, name, uid = uid_of(*content)] {
-    asking_[uid].busy = false;
-    queue_.add(name, base::Duration::zero());
-  });
   world_.store.edit(content_kind(), name.ns, name.name, [&](json::Value& object) {
     object["status"].set("error", json::Value::object({{"message", message}, {"time", world_.store.now_text()}}));
   });
+  try_again(name, uid, k_retry);
 }
 
-// The snapshot is gone, going, or too late: the guest is let go, and a content that is being deleted may leave.
+// The snapshot is gone, going, or too late: the guest is told to go on, and whatever it answers, the content may leave.
 void ContentController::let_go(const kube::Name& name, const json::Value& content) {
   const std::string uid = uid_of(content);
-  const auto leave = [this, name] {
-    const json::Value* now = world_.store.find(content_kind(), name.ns, name.name);
-    if (now == nullptr || !being_deleted(*now)) return;
+  const auto leave = [this, name, uid] {
+    asking_[uid].thawed = true;
     world_.store.edit(content_kind(), name.ns, name.name, [](json::Value& object) { remove_finalizer(object, k_finalizer); });
   };
   const json::Value* snapshot = snapshot_of(world_, content);
   const kube::Name vm{name.ns, content.path({"spec", "source", "virtualMachine", "metadata", "name"}).as_string()};
   const json::Value* owner = world_.store.find(kind("VirtualMachine"), vm.ns, vm.name);
   const bool locked = snapshot != nullptr && owner != nullptr && locked_by(*owner, name_of(*snapshot));
-  if (!locked || created(content) || asking_[uid].thawed || !reachable(world_, vm)) return leave();
+  if (!locked || asking_[uid].thawed || !reachable(world_, vm)) return leave();
   asking_[uid].busy = true;
-  world_.guests->unfreeze(vm, [this, name, uid, leave](const Answer& answer) {
+  world_.guests->unfreeze(vm, [this, uid, leave](const Answer&) {
     asking_[uid].busy = false;
-    if (!answer.ok()) return thaw_failed(name, words_of(answer));
-    asking_[uid].thawed = true;
     leave();
   });
 }

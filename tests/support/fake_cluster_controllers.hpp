@@ -101,11 +101,14 @@ class SnapshotController {
   bool lock(const json::Value& snapshot, const json::Value& vm, std::string& why);
   void unlock(const json::Value& snapshot);
   std::string volumes_obstacle(const json::Value& vm) const;
+  std::string pods_obstacle(const json::Value& vm) const;
+  json::Value source_of(const json::Value& vm) const;
   void make_content(const json::Value& snapshot, const json::Value& vm);
   bool drop_content(const json::Value& snapshot);
   void update_status(const kube::Name& name, const std::string& why_not_locked);
   void set_indications(json::Value& status, const json::Value& snapshot) const;
-  void add_indication(json::Value& status, const std::string& word) const;
+  // In the alphabet's order, or last.
+  void add_indication(json::Value& status, const std::string& word, bool last = false) const;
   void set_volumes(json::Value& status, const json::Value& content) const;
   World& world_;
   WorkQueue queue_;
@@ -123,9 +126,11 @@ class ContentController {
     bool frozen = false;  // our freeze succeeded, or was not needed, for the VolumeSnapshots to come
     bool thawed = false;
     int thaws_failed = 0;
+    base::TimePoint rests_until{};
   };
   void reconcile(const kube::Name& name);
   void freeze(const kube::Name& name, const json::Value& content, const json::Value& snapshot);
+  void try_again(const kube::Name& name, const std::string& uid, base::Duration pause);
   void make_snapshots(const json::Value& content);
   void thaw(const kube::Name& name, const json::Value& content);
   void thaw_failed(const kube::Name& name, const std::string& message);

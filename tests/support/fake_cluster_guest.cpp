@@ -28,7 +28,7 @@ std::string agent_failed(const std::string& command, const std::string& text) {
 
 // A failure in virt-launcher, as virt-api passes it on.
 Answer launcher_failed(const std::string& command, const std::string& error) {
-  return internal_error("unexpected return code 400 (400 Bad Request), message: server error. command " + command + " failed: \"" + error + "\"\n");
+  return internal_error("unexpected return code 400 (400 Bad Request), message: server error. command " + command + " failed: \"" + error + "\"");
 }
 
 Answer gave_up(const kube::Name& name, const std::string& what) {
@@ -217,7 +217,7 @@ std::optional<base::Duration> pace_of(const Knob& knob, const Knob& agent, base:
 
 void Guests::freeze(const kube::Name& name, std::optional<base::Duration> timeout, const Reply& reply) {
   if (std::optional<Answer> answer = refused(name, "VM is not running")) return reply(*answer);
-  if (!timeout) return reply(internal_error("unexpected return code 400 (400 Bad Request), message: Unfreeze timeout in freeze request is not set\n"));
+  if (!timeout) return reply(internal_error("unexpected return code 400 (400 Bad Request), message: Unfreeze timeout in freeze request is not set"));
   world_.happened("freeze-request", name.ns, name.name, base::format_duration(*timeout));
   const auto failed = [this, name, reply](const std::string& error) {
     world_.happened("freeze-failed", name.ns, name.name, error);

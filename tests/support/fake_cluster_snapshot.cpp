@@ -103,7 +103,11 @@ void SnapshotController::reconcile(const kube::Name& name) {
     if (phase_of(snapshot) == "Failed") drop_content(snapshot);
     return update_status(name, "");
   }
-  if (deadline_passed(world_, snapshot)) return update_status(name, "");
+  if (deadline_passed(world_, snapshot)) {
+    // First the content, so that the guest is let go while the VM is still locked.
+    drop_content(snapshot);
+    return update_status(name, "");
+  }
   if (const std::optional<base::Duration> left = time_left(world_, snapshot)) queue_.add(name, *left);
   work_on(snapshot);
 }
@@ -134,18 +138,33 @@ std::string SnapshotController::volumes_obstacle(const json::Value& vm) const {
   return "";
 }
 
+// A stopped VM's claims must not be in use, by an exporter for example.
+std::string SnapshotController::pods_obstacle(const json::Value& vm) const {
+  if (world_.store.find(vmi_kind(), namespace_of(vm), name_of(vm)) != nullptr) return "";
+  int pods = 0;
+  std::string names;
+  for (const VolumeClaim& each : volume_claims(vm)) names += (names.empty() ? "" : " ") + each.claim;
+  for (const json::Value* pod : world_.store.list(kind("Pod"), namespace_of(vm))) {
+    const std::string& phase = pod->path({"status", "phase"}).as_string();
+    bool uses = false;
+    for (const json::Value& volume : pod->path({"spec", "volumes"}).items()) {
+      const std::string& claim = volume.path({"persistentVolumeClaim", "claimName"}).as_string();
+      for (const VolumeClaim& each : volume_claims(vm)) uses = uses || claim == each.claim;
+    }
+    if (uses && phase != "Succeeded" && phase != "Failed") ++pods;
+  }
+  return pods == 0 ? "" : " source is offline but " + std::to_string(pods) + " pods using PVCs [" + names + "]";
+}
+
 bool SnapshotController::lock(const json::Value& snapshot, const json::Value& vm, std::string& why) {
   const std::string& name = name_of(snapshot);
   if (locked_by(vm, name)) return true;
   why = volumes_obstacle(vm);
+  if (why.empty()) why = pods_obstacle(vm);
   if (!why.empty()) return false;
   const std::string& other = vm.path({"status", "snapshotInProgress"}).as_string();
   if (!other.empty() && other != name) {
     why = " snapshot \"" + other + "\" in progress";
-    return false;
-  }
-  if (being_deleted(vm)) {
-    why = " source is being deleted";
     return false;
   }
   world_.store.edit(vm_kind(), namespace_of(vm), name_of(vm), [&](json::Value& object) { object["status"].set("snapshotInProgress", name); });
@@ -162,6 +181,25 @@ void SnapshotController::unlock(const json::Value& snapshot) {
   world_.store.edit(vm_kind(), ns, vm, [](json::Value& object) { object["status"].erase("snapshotInProgress"); });
 }
 
+// What is stored of the VM: of a running one the definition that runs, with today's volumes and disks.
+json::Value SnapshotController::source_of(const json::Value& vm) const {
+  json::Value meta = json::Value::object();
+  for (const char* key : {"name", "namespace", "labels", "annotations", "uid", "generation", "creationTimestamp", "resourceVersion"}) {
+    if (const json::Value* value = vm.path({"metadata"}).find(key)) meta.set(key, *value);
+  }
+  json::Value spec = vm.path({"spec"});
+  const json::Value* vmi = world_.store.find(vmi_kind(), namespace_of(vm), name_of(vm));
+  const std::string revision = vmi == nullptr ? "" : vmi->path({"status", "virtualMachineRevisionName"}).as_string();
+  if (const json::Value* started = world_.store.find(kind("ControllerRevision"), namespace_of(vm), revision)) {
+    json::Value running = started->path({"data", "spec"});
+    running["template"]["spec"].set("volumes", vm.path({"spec", "template", "spec", "volumes"}));
+    running["template"]["spec"]["domain"]["devices"].set("disks", vm.path({"spec", "template", "spec", "domain", "devices", "disks"}));
+    if (const json::Value* pattern = spec.find("dataVolumeTemplates")) running.set("dataVolumeTemplates", *pattern);
+    spec = std::move(running);
+  }
+  return json::Value::object({{"metadata", std::move(meta)}, {"spec", std::move(spec)}, {"status", json::Value::object()}});
+}
+
 void SnapshotController::make_content(const json::Value& snapshot, const json::Value& vm) {
   const std::string ns = namespace_of(snapshot);
   json::Value backups = json::Value::array();
@@ -175,13 +213,11 @@ void SnapshotController::make_content(const json::Value& snapshot, const json::V
     json::Value copy = json::Value::object({{"metadata", meta}, {"spec", claim->path({"spec"})}});
     backups.push_back(json::Value::object({{"persistentVolumeClaim", copy}, {"volumeName", each.volume}, {"volumeSnapshotName", "vmsnapshot-" + uid_of(snapshot) + "-volume-" + each.volume}}));
   }
-  const bool online = world_.store.find(vmi_kind(), ns, name_of(vm)) != nullptr;
-  const json::Value source = json::Value::object({{"metadata", vm.path({"metadata"})}, {"spec", vm.path({"spec"})}, {"status", online ? vm.path({"status"}) : json::Value::object()}});
   json::Value content = json::Value::object();
   content["metadata"].set("name", content_name(snapshot));
   content["metadata"].set("namespace", ns);
   content["metadata"].set("finalizers", json::Value::array({k_content_finalizer}));
-  content["spec"].set("source", json::Value::object({{"virtualMachine", source}}));
+  content["spec"].set("source", json::Value::object({{"virtualMachine", source_of(vm)}}));
   content["spec"].set("virtualMachineSnapshotName", name_of(snapshot));
   content["spec"].set("volumeBackups", backups);
   world_.store.create(content_kind(), content);
@@ -199,20 +235,21 @@ bool SnapshotController::drop_content(const json::Value& snapshot) {
 }
 
 void SnapshotController::finish_deletion(const json::Value& snapshot) {
+  // One in progress holds its VM until the content is gone; an ended one waits for nothing.
   const bool gone = drop_content(snapshot);
-  if (!gone) return queue_.add({namespace_of(snapshot), name_of(snapshot)}, k_retry);
+  if (!gone && !ended(snapshot)) return queue_.add({namespace_of(snapshot), name_of(snapshot)}, k_retry);
   unlock(snapshot);
   world_.store.edit(snapshot_kind(), namespace_of(snapshot), name_of(snapshot), [](json::Value& object) { remove_finalizer(object, k_finalizer); });
 }
 
 // ---- status ----
 
-void SnapshotController::add_indication(json::Value& status, const std::string& word) const {
+void SnapshotController::add_indication(json::Value& status, const std::string& word, bool last) const {
   std::vector<std::string> words;
   for (const json::Value& each : status.path({"indications"}).items()) words.push_back(each.as_string());
   if (std::find(words.begin(), words.end(), word) != words.end()) return;
   words.push_back(word);
-  std::sort(words.begin(), words.end());
+  if (!last) std::sort(words.begin(), words.end());
   json::Value plain = json::Value::array();
   json::Value explained = json::Value::array();
   for (const std::string& each : words) {
@@ -233,9 +270,10 @@ void SnapshotController::set_indications(json::Value& status, const json::Value&
   add_indication(status, "Online");
   if (condition(*vmi, "Paused") == "True") return add_indication(status, "Paused");
   add_indication(status, condition(*vmi, "AgentConnected") == "True" ? "GuestAgent" : "NoGuestAgent");
-  const json::Value* content = content_of(world_, snapshot);
-  const std::string error = content == nullptr ? "" : content->path({"status", "error", "message"}).as_string();
-  if (error.find("fsfreeze is limited") != std::string::npos) add_indication(status, world_.at_least(8) ? "QuiesceTimeout" : "QuiesceFailed");
+  if (condition(*vmi, "AgentConnected") != "True") return;
+  const std::string& error = status.path({"error", "message"}).as_string();
+  if (world_.at_least(8) && error.find("fsfreeze is limited") != std::string::npos) add_indication(status, "QuiesceTimeout");
+  if (!world_.at_least(8) && error.find("Failed freezing vm") != std::string::npos) add_indication(status, "QuiesceFailed");
 }
 
 void SnapshotController::set_volumes(json::Value& status, const json::Value& content) const {
@@ -255,14 +293,14 @@ void SnapshotController::set_volumes(json::Value& status, const json::Value& con
   if (!included.items().empty()) lists.set("includedVolumes", included);
   if (!excluded.items().empty()) lists.set("excludedVolumes", excluded);
   status.set("snapshotVolumes", lists);
-  if (partial && world_.at_least(9)) add_indication(status, "PartialSnapshot");
+  if (partial && world_.at_least(9)) add_indication(status, "PartialSnapshot", true);
 }
 
 void SnapshotController::update_status(const kube::Name& name, const std::string& why_not_locked) {
   world_.store.edit(snapshot_kind(), name.ns, name.name, [&](json::Value& object) {
     json::Value status = object.path({"status"}).is_object() ? object.path({"status"}) : json::Value::object({{"readyToUse", false}});
     const json::Value* vm = world_.store.find(vm_kind(), name.ns, source_name(object));
-    if (vm != nullptr && !status.path({"sourceUID"}).is_string()) status.set("sourceUID", uid_of(*vm));
+    if (vm != nullptr) status.set("sourceUID", uid_of(*vm));
     const json::Value* content = content_of(world_, object);
     if (content != nullptr && content->path({"status"}).is_object()) {
       status.set("virtualMachineSnapshotContentName", content_name(object));

@@ -245,7 +245,7 @@ TEST_CASE("a freeze that takes longer than 10 s is refused and happens all the s
   CHECK_FALSE(f.cluster.guest_frozen("prod", "db-0"));
 }
 
-TEST_CASE("Windows lets go after 10 s: QuiesceTimeout, QuiesceFailed on 1.7.0") {
+TEST_CASE("Windows lets go after 10 s: QuiesceTimeout, and silence on 1.7.0") {
   for (const char* version : {"1.9.0", "1.7.0"}) {
     Fixture f({.ns = "prod", .name = "win", .storage_class = "rig", .knobs = {{"os", "windows"}}}, {.kubevirt = version});
     Value slow = Value::object({{"apiVersion", "snapshot.storage.k8s.io/v1"}, {"kind", "VolumeSnapshotClass"}, {"driver", "csi.vmbackup.test"}, {"deletionPolicy", "Delete"}});
@@ -255,8 +255,30 @@ TEST_CASE("Windows lets go after 10 s: QuiesceTimeout, QuiesceFailed on 1.7.0") 
     f.create(snapshot_of("win", "s1"));
     f.clock.advance(std::chrono::seconds(30));
     CHECK(f.phase("s1") == "Succeeded");
-    CHECK(f.indications("s1") == (std::string(version) == "1.9.0" ? "GuestAgent Online QuiesceTimeout" : "GuestAgent Online QuiesceFailed"));
+    CHECK(f.indications("s1") == (std::string(version) == "1.9.0" ? "GuestAgent Online QuiesceTimeout" : "GuestAgent Online"));
+    CHECK(f.events().find("cut:running") != std::string::npos);
   }
+}
+
+TEST_CASE("1.7.0 says QuiesceFailed when the freeze fails") {
+  Fixture f({.ns = "prod", .name = "db-0", .knobs = {{"freeze", "fail"}}}, {.kubevirt = "1.7.0"});
+  f.create(snapshot_of("db-0", "s1", "8s"));
+  f.clock.advance(std::chrono::seconds(10));
+  CHECK(f.phase("s1") == "Failed");
+  CHECK(f.indications("s1") == "GuestAgent Online QuiesceFailed");
+  CHECK(f.snapshot("s1").path({"status", "error", "message"}).as_string().find("Failed freezing vm db-0: Internal error occurred") == 0);
+}
+
+TEST_CASE("a thaw that fails for ever ends at the deadline, with no error told, and the disks are given up") {
+  Fixture f({.ns = "prod", .name = "db-0", .knobs = {{"thaw", "fail"}}});
+  f.create(snapshot_of("db-0", "s1", "6s"));
+  f.clock.advance(std::chrono::seconds(3));
+  CHECK(f.phase("s1") == "InProgress");
+  CHECK(f.snapshot("s1").path({"status", "error"}).is_null());
+  f.clock.advance(std::chrono::seconds(6));
+  CHECK(f.phase("s1") == "Failed");
+  CHECK(f.cluster.guest_frozen("prod", "db-0"));
+  CHECK(f.cluster.list_all(k_content).empty());
 }
 
 }  // namespace
