@@ -53,8 +53,8 @@ What it did (the last run, sh or join)
   json PATH VALUE             a field of the JSON on stdout: json items.0.phase Succeeded. VALUE is JSON, or else a string;
                               `present`, `absent` are about the field itself
   keep NAME PATH              remembers a field of the JSON on stdout as $NAME
-  requests FILE               what was sent to the sandbox since the last `requests` (or the begin of the run): requests in their order,
-                              then the watches
+  requests FILE|empty         what the last run sent to the sandbox, in its order, but for the watches
+  watches FILE                the watches, sorted: only where the run lasts long enough for all of them to begin
   disks SNAPSHOT clean|torn|crash[|...]     what is really in the copies: journals of the guest on a cluster, the guest's state at the cuts
                               on the sandbox
 

@@ -148,6 +148,7 @@ class Run(unittest.TestCase):
 
     def test_requests(self):
         self.passes("# Requests.\nrequests sent\n-- sent --\nGET /a?limit=500\n")
+        self.passes("# Watches.\nwatches sent\nrequests other\n-- sent --\n-- other --\nGET /a?limit=500\n")
         self.fails("# Requests.\nrequests sent\n-- sent --\nPOST /a\n", "+GET /a?limit=500")
 
     def test_what_does_not_hold_fails(self):
