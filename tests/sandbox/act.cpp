@@ -34,10 +34,12 @@ std::string read_all(std::istream& input) {
 
 class Actor {
  public:
-  Actor(const ClientOptions& options, std::string secret) : options_(options), secret_(std::move(secret)), deadline_(base::Deadline::after(clock_, options.timeout)) {}
+  Actor(const ClientOptions& options, std::string secret)
+      : options_(options), secret_(std::move(secret)), deadline_(base::Deadline::after(clock_, options.timeout)) {}
   Result<void> connect();
   // The answer's body, or the server's words as the error.
-  Result<Value> call(const std::string& method, const std::string& target, const Value* body = nullptr, const char* type = "application/json");
+  Result<Value> call(const std::string& method, const std::string& target, const Value* body = nullptr,
+                     const char* type = "application/json");
 
   Result<void> apply(const std::string& path);
   Result<void> apply_one(const Value& object);
@@ -92,7 +94,9 @@ Result<Value> Actor::call(const std::string& method, const std::string& target, 
   const Result<Value> answer = response.value().body.empty() ? Result<Value>(Value()) : json::parse(response.value().body);
   if (response.value().status < 300) return answer;
   const std::string words = answer ? answer.value().path({"message"}).as_string() : std::string(base::trim(response.value().body));
-  const ErrorCode code = response.value().status == 404 ? ErrorCode::not_found : response.value().status == 409 ? ErrorCode::conflict : ErrorCode::invalid;
+  const ErrorCode code = response.value().status == 404   ? ErrorCode::not_found
+                         : response.value().status == 409 ? ErrorCode::conflict
+                                                          : ErrorCode::invalid;
   return Error(code, words).with_reason(answer ? answer.value().path({"reason"}).as_string() : "");
 }
 
@@ -120,15 +124,18 @@ Result<std::string> Actor::named(bool subresource) const {
 
 Result<void> Actor::apply_one(const Value& object) {
   const test::Kind* found = test::find_kind_of(object);
-  if (found == nullptr) return Error(ErrorCode::invalid, "no such kind: " + object.path({"apiVersion"}).as_string() + " " + object.path({"kind"}).as_string());
+  if (found == nullptr)
+    return Error(ErrorCode::invalid, "no such kind: " + object.path({"apiVersion"}).as_string() + " " + object.path({"kind"}).as_string());
   const std::string& own = object.path({"metadata", "namespace"}).as_string();
   const std::string path = collection(*found, own.empty() ? ns_ : own);
   const std::string& name = object.path({"metadata", "name"}).as_string();
   const Result<Value> made = call("POST", path + "?fieldValidation=Strict", &object);
   const bool there = !made && made.error().reason() == "AlreadyExists";
-  const Result<Value> done = there ? call("PATCH", path + "/" + name + "?fieldValidation=Strict", &object, "application/merge-patch+json") : made;
+  const Result<Value> done =
+      there ? call("PATCH", path + "/" + name + "?fieldValidation=Strict", &object, "application/merge-patch+json") : made;
   if (!done) return done.error().wrap(found->kind + " " + name);
-  std::printf("%s/%s %s\n", found->singular.c_str(), done.value().path({"metadata", "name"}).as_string().c_str(), there ? "configured" : "created");
+  std::printf("%s/%s %s\n", found->singular.c_str(), done.value().path({"metadata", "name"}).as_string().c_str(),
+              there ? "configured" : "created");
   return {};
 }
 
@@ -147,7 +154,9 @@ Result<void> Actor::apply(const std::string& path) {
     if (!value) return value.error().wrap(path);
     document.clear();
     const bool list = value.value().path({"kind"}).as_string() == "List";
-    const json::Array objects = list ? value.value().path({"items"}).items() : value.value().is_null() ? json::Array() : json::Array{value.value()};
+    const json::Array objects = list                      ? value.value().path({"items"}).items()
+                                : value.value().is_null() ? json::Array()
+                                                          : json::Array{value.value()};
     for (const Value& object : objects) {
       if (const Result<void> done = apply_one(object); !done) return done;
     }
@@ -160,7 +169,9 @@ Result<void> Actor::remove() {
   if (!path) return path.error();
   const test::Kind& found = **kind(0);
   if (options_.now) {
-    const Value object = Value::object({{"apiVersion", found.api_version()}, {"kind", found.kind}, {"metadata", Value::object({{"namespace", ns_}, {"name", options_.words[1]}})}});
+    const Value object = Value::object({{"apiVersion", found.api_version()},
+                                        {"kind", found.kind},
+                                        {"metadata", Value::object({{"namespace", ns_}, {"name", options_.words[1]}})}});
     const Result<Value> done = call("POST", "/sandbox/erase-now", &object);
     return done ? Result<void>() : Result<void>(done.error());
   }
@@ -219,7 +230,8 @@ Result<void> Actor::wait() {
     last = gone ? "not there" : text_at(*object, wanted.substr(0, equal));
     if (object && last == wanted.substr(equal + 1)) return {};
   } while (pause());
-  return Error(ErrorCode::timeout, options_.words[0] + "/" + options_.words[1] + ": " + wanted + " was not reached, it is \"" + last + "\"");
+  return Error(ErrorCode::timeout,
+               options_.words[0] + "/" + options_.words[1] + ": " + wanted + " was not reached, it is \"" + last + "\"");
 }
 
 Result<void> Actor::patch() {
@@ -262,7 +274,8 @@ Result<void> Actor::control() {
   }
   const Result<Value> answer = call("POST", "/sandbox/" + (options_.unused ? "unused-faults" : options_.verb), &body);
   if (!answer) return answer.error();
-  if (answer.value().path({"number"}).is_integer()) std::printf("%lld\n", static_cast<long long>(answer.value().path({"number"}).as_integer()));
+  if (answer.value().path({"number"}).is_integer())
+    std::printf("%lld\n", static_cast<long long>(answer.value().path({"number"}).as_integer()));
   for (const Value& each : answer.value().path({"unused"}).items()) std::printf("%s\n", each.as_string().c_str());
   return {};
 }

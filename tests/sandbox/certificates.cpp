@@ -41,7 +41,8 @@ void add_extension(X509* certificate, X509* issuer, int id, const std::string& v
 
 void add_name(X509_NAME* name, const char* field, const std::string& value) {
   if (value.empty()) return;
-  X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()), -1, 0);
+  X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+                             static_cast<int>(value.size()), -1, 0);
 }
 
 // Signed by `issuer`, or by itself where there is none. Empty members: OpenSSL refused.
@@ -100,7 +101,8 @@ base::Result<Certificates> make_certificates(ServerFault fault) {
   const Pair other = make_pair({"vmbackup-sandbox", "", "", true, false}, nullptr);
   if (!ca.certificate || !other.certificate) return base::Error(base::ErrorCode::internal, "cannot make a certificate authority");
   const std::string names = fault == ServerFault::wrong_name ? "DNS:elsewhere.example,IP:192.0.2.1" : "IP:127.0.0.1,IP:::1,DNS:localhost";
-  const Pair server = make_pair({"kube-apiserver", "", names, false, fault == ServerFault::expired}, fault == ServerFault::other_ca ? &other : &ca);
+  const Pair server =
+      make_pair({"kube-apiserver", "", names, false, fault == ServerFault::expired}, fault == ServerFault::other_ca ? &other : &ca);
   const Pair admin = make_pair({"kubernetes-admin", "system:masters", "", false, false}, &ca);
   if (!server.certificate || !admin.certificate) return base::Error(base::ErrorCode::internal, "cannot make certificates");
   return Certificates{pem_of(ca).certificate_pem, pem_of(server), pem_of(admin)};

@@ -23,7 +23,7 @@ struct Front::Running {
   std::string target;
   std::string user;
   std::string protocol;
-  bool gone = false;    // the requester
+  bool gone = false;  // the requester
   bool logged = false;
   int status = 0;
   std::uint64_t watch = 0;
@@ -32,7 +32,8 @@ struct Front::Running {
 namespace {
 
 Headers common_headers(const base::Clock& clock, const std::string& type) {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(clock.wall_now()));
+  const std::time_t now =
+      std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(clock.wall_now()));
   std::tm parts{};
   gmtime_r(&now, &parts);
   char date[64];
@@ -143,7 +144,8 @@ void Front::serve_cluster(const Incoming&, test::Request request, const std::sha
 
 void Front::write_log(const Running& running, int status) {
   if (running.logged || log_ == nullptr) return;
-  const Value line = Value::object({{"method", running.method}, {"target", running.target}, {"status", status}, {"user", running.user}, {"protocol", running.protocol}});
+  const Value line = Value::object(
+      {{"method", running.method}, {"target", running.target}, {"status", status}, {"user", running.user}, {"protocol", running.protocol}});
   const std::string text = json::dump(line) + "\n";
   std::fwrite(text.data(), 1, text.size(), log_);
   std::fflush(log_);

@@ -17,9 +17,9 @@ namespace vmbackup::sandbox {
 
 // Who the TLS client certificate says is there.
 struct Identity {
-  bool certificate = false;  // one was shown
-  bool valid = false;        // and our CA signed it
-  std::string user;          // CN
+  bool certificate = false;         // one was shown
+  bool valid = false;               // and our CA signed it
+  std::string user;                 // CN
   std::vector<std::string> groups;  // O
 };
 
@@ -35,11 +35,14 @@ struct Incoming {
 // The server's thread only. Outlives all connections.
 class Front {
  public:
-  // `control_secret`: what a control call must show. `log` may be null; owned by the caller. `go_away` is called for the control call of that name.
+  // `control_secret`: what a control call must show. `log` may be null; owned by the caller. `go_away` is called for the control call of
+  // that name.
   Front(test::FakeCluster& cluster, std::string control_secret, std::FILE* log, std::function<void()> go_away);
 
   // Answers through `response`, now or later. The function that comes back must be called when the requester is no longer there.
   std::function<void()> handle(const Incoming& incoming, const Identity& identity, const std::shared_ptr<Response>& response);
+  // After each round of the server: what the hooks are waiting for may have come.
+  void tick() { hooks_.check(); }
 
  private:
   struct Running;

@@ -1,5 +1,6 @@
 #include "hooks.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "base/text.hpp"
@@ -8,14 +9,16 @@ namespace vmbackup::sandbox {
 
 using json::Value;
 
-Hooks::Hooks(test::FakeCluster& cluster) : cluster_(cluster) {
-  cluster.on_change([this](const std::string& type, const Value& object) {
-    if (type != "DELETED") look(object);
-  });
-}
+Hooks::Hooks(test::FakeCluster& cluster) : cluster_(cluster) {}
+
+kube::Resource Hooks::Hook::resource() const { return {kind->group, kind->versions.front(), kind->plural, kind->kind, kind->namespaced}; }
 
 std::optional<std::string> Hooks::add(const Value& rule) {
-  Hook hook{test::find_kind_by_word(rule.path({"kind"}).as_string()), {rule.path({"namespace"}).as_string(), rule.path({"name"}).as_string()}, {}, rule.path({"do"}).as_string()};
+  Hook hook;
+  hook.kind = test::find_kind_by_word(rule.path({"kind"}).as_string());
+  hook.name = {rule.path({"namespace"}).as_string(), rule.path({"name"}).as_string()};
+  hook.act = rule.path({"do"}).as_string();
+  hook.watched = rule.path({"watched"}).as_bool(true);
   if (hook.kind == nullptr) return "no such kind: " + rule.path({"kind"}).as_string();
   if (hook.act != "delete" && hook.act != "delete-now" && hook.act != "recreate") return "do: want delete, delete-now or recreate";
   for (const json::Member& member : rule.path({"when"}).members()) hook.when.emplace_back(member.first, member.second.as_string());
@@ -23,35 +26,41 @@ std::optional<std::string> Hooks::add(const Value& rule) {
   return std::nullopt;
 }
 
-void Hooks::look(const Value& object) {
-  for (std::size_t i = 0; i < hooks_.size(); ++i) {
-    const Hook& hook = hooks_[i];
-    if (hook.done || test::find_kind_of(object) != hook.kind) continue;
-    if (!hook.name.ns.empty() && hook.name.ns != object.path({"metadata", "namespace"}).as_string()) continue;
-    if (!hook.name.name.empty() && hook.name.name != object.path({"metadata", "name"}).as_string()) continue;
-    bool met = true;
-    for (const auto& [path, value] : hook.when) met = met && text_at(object, path) == value;
-    if (!met) continue;
-    hooks_[i].done = true;
-    const Hook now = hooks_[i];
-    act(now, object);
+bool Hooks::fits(const Hook& hook, const Value& object) {
+  if (!hook.name.ns.empty() && hook.name.ns != object.path({"metadata", "namespace"}).as_string()) return false;
+  if (!hook.name.name.empty() && hook.name.name != object.path({"metadata", "name"}).as_string()) return false;
+  return std::all_of(hook.when.begin(), hook.when.end(),
+                     [&object](const auto& each) { return text_at(object, each.first) == each.second; });
+}
+
+void Hooks::check() {
+  for (Hook& hook : hooks_) {
+    if (hook.done || (hook.watched && !cluster_.watched(hook.resource()))) continue;
+    for (const Value& object : cluster_.list_all(hook.resource())) {
+      if (!fits(hook, object)) continue;
+      hook.done = true;
+      act(hook, object);
+      break;
+    }
   }
 }
 
 void Hooks::act(const Hook& hook, const Value& object) {
-  const kube::Resource resource{hook.kind->group, hook.kind->versions.front(), hook.kind->plural, hook.kind->kind, hook.kind->namespaced};
+  const kube::Resource resource = hook.resource();
   const kube::Name name{object.path({"metadata", "namespace"}).as_string(), object.path({"metadata", "name"}).as_string()};
   if (hook.act == "delete") return cluster_.erase(resource, name);
   cluster_.erase_now(resource, name);
   if (hook.act == "delete-now") return;
   Value copy = object;
   copy.erase("status");
-  for (const char* key : {"uid", "resourceVersion", "creationTimestamp", "generation", "finalizers", "ownerReferences"}) copy["metadata"].erase(key);
+  for (const char* key : {"uid", "resourceVersion", "creationTimestamp", "generation", "finalizers", "ownerReferences"})
+    copy["metadata"].erase(key);
   cluster_.apply(copy);
 }
 
 std::optional<test::Fault> fault_of(const Value& rule, std::string& error) {
-  static const std::set<std::string> k_fields = {"action", "method", "path", "skip", "times", "status", "text", "retryAfter", "afterEvents", "delay"};
+  static const std::set<std::string> k_fields = {"action", "method", "path",       "skip",        "times",
+                                                 "status", "text",   "retryAfter", "afterEvents", "delay"};
   for (const json::Member& member : rule.members()) {
     if (k_fields.count(member.first) == 0) {
       error = "no such field of a fault: " + member.first;

@@ -1,4 +1,5 @@
-// Acts of the sandbox that a script asked for: when an object comes to a state, it is deleted, or replaced under the same name.
+// Acts of the sandbox that a script asked for: when an object is in a state, and somebody watches its kind, it is deleted, or replaced
+// under the same name.
 #pragma once
 
 #include <optional>
@@ -17,16 +18,20 @@ class Hooks {
   explicit Hooks(test::FakeCluster& cluster);
   // The message of what is wrong with the rule, or nothing.
   std::optional<std::string> add(const json::Value& rule);
+  // Looks at all objects that a hook is about; called after each round of the server.
+  void check();
 
  private:
   struct Hook {
-    const test::Kind* kind;
-    kube::Name name;  // empty parts: any
+    const test::Kind* kind = nullptr;
+    kube::Name name;                                        // empty parts: any
     std::vector<std::pair<std::string, std::string>> when;  // path, value
     std::string act;
+    bool watched = true;  // wait until somebody watches the kind
     bool done = false;
+    kube::Resource resource() const;
   };
-  void look(const json::Value& object);
+  static bool fits(const Hook& hook, const json::Value& object);
   void act(const Hook& hook, const json::Value& object);
   test::FakeCluster& cluster_;
   std::vector<Hook> hooks_;

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 #include "base/text.hpp"
 #include "http_session.hpp"
@@ -21,18 +21,30 @@ std::string lower(std::string text) {
 
 const char* phrase_of(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 422: return "Unprocessable Entity";
-    case 429: return "Too Many Requests";
-    case 503: return "Service Unavailable";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 422:
+      return "Unprocessable Entity";
+    case 429:
+      return "Too Many Requests";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Status";
   }
 }
 
@@ -133,7 +145,8 @@ class Http1Session final : public HttpSession {
     for (std::size_t i = 1; i < lines.size(); ++i) {
       const std::size_t colon = lines[i].find(':');
       if (colon == std::string::npos) return false;
-      incoming.headers.emplace_back(lower(lines[i].substr(0, colon)), std::string(base::trim(std::string_view(lines[i]).substr(colon + 1))));
+      incoming.headers.emplace_back(lower(lines[i].substr(0, colon)),
+                                    std::string(base::trim(std::string_view(lines[i]).substr(colon + 1))));
     }
     return true;
   }

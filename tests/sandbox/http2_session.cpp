@@ -13,7 +13,7 @@ namespace {
 
 using Break = test::Answer::Break;
 
-constexpr std::uint32_t k_most_streams = 250;      // kube-apiserver's default
+constexpr std::uint32_t k_most_streams = 250;  // kube-apiserver's default
 constexpr std::int32_t k_window = 4 * 1024 * 1024;
 constexpr std::size_t k_most_body = 4 * 1024 * 1024;
 
@@ -38,7 +38,8 @@ class Http2Session final : public HttpSession {
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_session_server_new(&session_, callbacks, this);
     nghttp2_session_callbacks_del(callbacks);
-    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, k_most_streams}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, k_window}};
+    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, k_most_streams},
+                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, k_window}};
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, k_window);
   }
@@ -102,7 +103,8 @@ class Http2Session final : public HttpSession {
     const std::string status = std::to_string(response.status());
     std::vector<nghttp2_nv> fields;
     const auto field = [&fields](const std::string& name, const std::string& value) {
-      fields.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+      fields.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+                        reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
     };
     static const std::string k_status = ":status";
     field(k_status, status);
@@ -181,7 +183,8 @@ class Http2Session final : public HttpSession {
     const auto found = self(user).streams_.find(id);
     if (found == self(user).streams_.end()) return 0;
     found->second->incoming.body.append(reinterpret_cast<const char*>(data), length);
-    if (found->second->incoming.body.size() > k_most_body) nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (found->second->incoming.body.size() > k_most_body)
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
     return 0;
   }
 

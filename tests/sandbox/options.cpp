@@ -65,7 +65,8 @@ std::optional<Error> take(ServeOptions& options, Arguments& arguments) {
   } else if (option == "--kubevirt") {
     options.cluster.kubevirt = arguments.value();
     const std::string& version = options.cluster.kubevirt;
-    if (version != "1.7.0" && version != "1.8.0" && version != "1.9.0") return usage("--kubevirt wants 1.7.0, 1.8.0 or 1.9.0, not \"" + version + "\"");
+    if (version != "1.7.0" && version != "1.8.0" && version != "1.9.0")
+      return usage("--kubevirt wants 1.7.0, 1.8.0 or 1.9.0, not \"" + version + "\"");
   } else if (option == "--no-gate") {
     options.cluster.snapshot_gate = false;
   } else if (option == "--no-snapshot-api") {

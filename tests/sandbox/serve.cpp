@@ -40,9 +40,11 @@ bool write_private(const std::string& path, const std::string& text) {
 std::string kubeconfig_of(const Certificates& certificates, int port) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: sandbox\nclusters:\n- name: sandbox\n  cluster:\n    server: https://127.0.0.1:" +
          std::to_string(port) + "\n    certificate-authority-data: " + base::base64_encode(certificates.ca_pem) +
-         "\ncontexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: admin\n    namespace: default\nusers:\n- name: admin\n  user:\n"
+         "\ncontexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: admin\n    namespace: default\nusers:\n- name: admin\n "
+         " user:\n"
          "    client-certificate-data: " +
-         base::base64_encode(certificates.admin.certificate_pem) + "\n    client-key-data: " + base::base64_encode(certificates.admin.key_pem) + "\n";
+         base::base64_encode(certificates.admin.certificate_pem) +
+         "\n    client-key-data: " + base::base64_encode(certificates.admin.key_pem) + "\n";
 }
 
 std::string random_text() {
@@ -81,7 +83,11 @@ class EventFile {
     const base::Duration to_wall = clock_.wall_now().time_since_epoch() - clock_.now().time_since_epoch();
     for (const test::Happening& each : all) {
       const base::WallTime wall(each.time.time_since_epoch() + to_wall);
-      json::Value line = json::Value::object({{"event", each.event}, {"mono", static_cast<std::int64_t>(each.time.time_since_epoch().count())}, {"wall", base::format_time(wall)}, {"namespace", each.ns}, {"vm", each.vm}});
+      json::Value line = json::Value::object({{"event", each.event},
+                                              {"mono", static_cast<std::int64_t>(each.time.time_since_epoch().count())},
+                                              {"wall", base::format_time(wall)},
+                                              {"namespace", each.ns},
+                                              {"vm", each.vm}});
       if (!each.claim.empty()) line.set("claim", each.claim);
       if (!each.detail.empty()) line.set("detail", each.detail);
       const std::string text = json::dump(line) + "\n";
@@ -116,7 +122,8 @@ int serve(const ServeOptions& options) {
   if (!certificates) return complain(certificates.error().message());
   const File log = open_file(options.log);
   const File events = open_file(options.events);
-  if ((!options.log.empty() && !log) || (!options.events.empty() && !events)) return complain("the log cannot be written: " + std::string(std::strerror(errno)));
+  if ((!options.log.empty() && !log) || (!options.events.empty() && !events))
+    return complain("the log cannot be written: " + std::string(std::strerror(errno)));
 
   base::SystemClock clock;
   test::ClusterOptions cluster_options = options.cluster;
@@ -142,7 +149,10 @@ int serve(const ServeOptions& options) {
   std::printf("kubeconfig: %s\n", path.c_str());
   std::fflush(stdout);
   EventFile event_file(cluster, clock, events.get());
-  running.run(front, parent, !options.parent, [&event_file] { event_file.write_new(); });
+  running.run(front, parent, !options.parent, [&event_file, &front] {
+    front.tick();
+    event_file.write_new();
+  });
   return 0;
 }
 

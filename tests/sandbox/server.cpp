@@ -43,7 +43,8 @@ int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length, c
   static const unsigned char k_old[] = "\x08http/1.1";
   const bool both = *static_cast<const bool*>(http2);
   unsigned char* found = nullptr;
-  const int result = SSL_select_next_proto(&found, length, both ? k_both : k_old, both ? sizeof k_both - 1 : sizeof k_old - 1, offered, offered_length);
+  const int result =
+      SSL_select_next_proto(&found, length, both ? k_both : k_old, both ? sizeof k_both - 1 : sizeof k_old - 1, offered, offered_length);
   *chosen = found;
   return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -149,10 +150,10 @@ void Server::run(Front& front, int parent, bool parent_is_input, const std::func
     for (auto it = connections_.begin(); it != connections_.end(); ++index) {
       it = fds[index].revents != 0 && !(*it)->read() ? connections_.erase(it) : std::next(it);
     }
+    tick();
     // Any of them may have something to say now, whoever moved the world.
     for (auto it = connections_.begin(); it != connections_.end();) it = (*it)->write() ? std::next(it) : connections_.erase(it);
     if (fds[1].revents != 0) accept_all(front);
-    tick();
   }
 }
 

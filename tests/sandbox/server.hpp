@@ -22,7 +22,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   int port() const { return port_; }
-  // Serves until `parent` (a pidfd, or stdin where `parent_is_input`) says that the parent is gone. `tick` is called after each round.
+  // Serves until `parent` (a pidfd, or stdin where `parent_is_input`) says that the parent is gone. `tick` is called in each round, before
+  // what is to be sent goes out.
   void run(Front& front, int parent, bool parent_is_input, const std::function<void()>& tick);
   // GOAWAY on every connection.
   void go_away();

@@ -24,7 +24,8 @@ Identity identity_of(SSL* ssl) {
   for (int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1); at >= 0; at = X509_NAME_get_index_by_NID(name, NID_commonName, at)) {
     identity.user = entry(name, at);
   }
-  for (int at = X509_NAME_get_index_by_NID(name, NID_organizationName, -1); at >= 0; at = X509_NAME_get_index_by_NID(name, NID_organizationName, at)) {
+  for (int at = X509_NAME_get_index_by_NID(name, NID_organizationName, -1); at >= 0;
+       at = X509_NAME_get_index_by_NID(name, NID_organizationName, at)) {
     identity.groups.push_back(entry(name, at));
   }
   return identity;

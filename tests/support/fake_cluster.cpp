@@ -43,7 +43,8 @@ bool still(const World& world, const json::Value& vmi) {
 }  // namespace
 
 FakeCluster::FakeCluster(base::Clock& clock, ClusterOptions options, std::function<void(base::TimePoint)> alarm)
-    : world_(std::make_shared<World>(clock, std::move(options), std::move(alarm))), admin_(client_for(*world_, "kubernetes-admin", masters())) {
+    : world_(std::make_shared<World>(clock, std::move(options), std::move(alarm))),
+      admin_(client_for(*world_, "kubernetes-admin", masters())) {
   world_->store.listen([this](const StoreChange& change) {
     if (hooks_.empty()) return;
     world_->after.push_back([hooks = hooks_, type = std::string(to_string(change.type)), object = change.object] {
@@ -134,7 +135,8 @@ void FakeCluster::erase_now(const kube::Resource& resource, const kube::Name& na
 
 void FakeCluster::change(const kube::Resource& resource, const kube::Name& name, const std::function<void(json::Value&)>& edit) {
   const Section section(*world_);
-  if (!world_->store.edit(kind_of(resource), name.ns, name.name, edit)) throw std::logic_error("FakeCluster: no " + resource.kind + " " + name.name);
+  if (!world_->store.edit(kind_of(resource), name.ns, name.name, edit))
+    throw std::logic_error("FakeCluster: no " + resource.kind + " " + name.name);
 }
 
 std::optional<json::Value> FakeCluster::find(const kube::Resource& resource, const kube::Name& name) const {
@@ -217,6 +219,11 @@ void FakeCluster::compact() {
 void FakeCluster::end_watches(bool expired) {
   const Section section(*world_);
   world_->watches->end_all(expired);
+}
+
+bool FakeCluster::watched(const kube::Resource& resource) const {
+  const Section section(*world_);
+  return world_->watches->watched(kind_of(resource));
 }
 
 // ---- people and looking ----

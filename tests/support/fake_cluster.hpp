@@ -40,7 +40,7 @@ struct RequestRecord {
   std::string method;
   std::string target;
   std::string user;
-  int status = 0;      // 0 while it is not answered
+  int status = 0;  // 0 while it is not answered
   bool watch = false;
 };
 
@@ -89,6 +89,8 @@ class FakeCluster final : public kube::Client {
   void compact();
   // Ends all running watches: cleanly, or with an error event Expired.
   void end_watches(bool expired = false);
+  // Somebody watches the kind now.
+  bool watched(const kube::Resource& resource) const;
 
   // ---- people ----
   // A client of another user; rights come from Role, ClusterRole and their bindings, as on a real server. "" is nobody (401).
@@ -115,8 +117,8 @@ class FakeCluster final : public kube::Client {
                                 std::stop_token stop) override;
   base::Result<kube::ObjectList> list(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
                                       const kube::Call& call, std::stop_token stop) override;
-  base::Result<json::Value> create(const kube::Resource& resource, const std::string& ns, const json::Value& object,
-                                   const kube::Call& call, std::stop_token stop) override;
+  base::Result<json::Value> create(const kube::Resource& resource, const std::string& ns, const json::Value& object, const kube::Call& call,
+                                   std::stop_token stop) override;
   base::Result<json::Value> patch(const kube::Resource& resource, const kube::Name& name, kube::PatchType type, const json::Value& body,
                                   const kube::Call& call, std::stop_token stop) override;
   base::Result<void> remove(const kube::Resource& resource, const kube::Name& name, const kube::RemoveOptions& options,
@@ -127,8 +129,7 @@ class FakeCluster final : public kube::Client {
                                             const json::Value& body, const kube::Call& call, std::stop_token stop) override;
   kube::WatchHandle watch(const kube::Resource& resource, const std::string& ns, const kube::WatchOptions& options,
                           std::shared_ptr<kube::WatchQueue> queue, int source) override;
-  base::Result<std::vector<std::string>> served_versions(const std::string& group, const kube::Call& call,
-                                                         std::stop_token stop) override;
+  base::Result<std::vector<std::string>> served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) override;
 
   // For the server in tests/sandbox; see fake_cluster_world.hpp.
   World& world();

@@ -13,8 +13,8 @@ const std::map<std::string, std::set<std::string>>& snapshot_schema() {
   static const std::map<std::string, std::set<std::string>> schema = {
       {"", {"apiVersion", "kind", "metadata", "spec", "status"}},
       {"metadata",
-       {"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName", "uid", "resourceVersion", "generation",
-        "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"}},
+       {"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName", "uid", "resourceVersion",
+        "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"}},
       {"spec", {"source", "deletionPolicy", "failureDeadline"}},
       {"spec.source", {"apiGroup", "kind", "name"}},
   };
@@ -104,7 +104,9 @@ std::optional<std::string> duration_error(const std::string& text) {
     }
     if (digits == 0) return "time: invalid duration " + quoted;
     rest.remove_prefix(end);
-    const std::size_t unit_end = std::min(rest.size(), static_cast<std::size_t>(std::find_if(rest.begin(), rest.end(), [&](char c) { return c == '.' || digit(c); }) - rest.begin()));
+    const std::size_t unit_end = std::min(
+        rest.size(),
+        static_cast<std::size_t>(std::find_if(rest.begin(), rest.end(), [&](char c) { return c == '.' || digit(c); }) - rest.begin()));
     const std::string unit(rest.substr(0, unit_end));
     if (unit.empty()) return "time: missing unit in duration " + quoted;
     static const std::set<std::string> k_units = {"ns", "us", "\u00b5s", "\u03bcs", "ms", "s", "m", "h"};
@@ -153,7 +155,8 @@ void fill_claim(const World& world, json::Value& object) {
   if (!spec.path({"volumeMode"}).is_string()) spec.set("volumeMode", "Filesystem");
   if (spec.find("storageClassName") == nullptr) {
     for (const json::Value* sc : world.store.list(kind("StorageClass"))) {
-      if (sc->path({"metadata", "annotations", "storageclass.kubernetes.io/is-default-class"}).as_string() == "true") spec.set("storageClassName", name_of(*sc));
+      if (sc->path({"metadata", "annotations", "storageclass.kubernetes.io/is-default-class"}).as_string() == "true")
+        spec.set("storageClassName", name_of(*sc));
     }
   }
   add_finalizer(object, "kubernetes.io/pvc-protection");
@@ -169,7 +172,8 @@ std::optional<Answer> admit(const World& world, const Kind& kind, json::Value& o
     if (strict && !unknown.empty()) {
       std::string list;
       for (const std::string& field : unknown) list += (list.empty() ? "" : ", ") + std::string("unknown field \"") + field + "\"";
-      return bad_request(kind.kind + " in version \"" + kind.versions.front() + "\" cannot be handled as a " + kind.kind + ": strict decoding error: " + list);
+      return bad_request(kind.kind + " in version \"" + kind.versions.front() + "\" cannot be handled as a " + kind.kind +
+                         ": strict decoding error: " + list);
     }
     prune(object, "");
     const std::vector<Cause> causes = schema_errors(object);
@@ -177,14 +181,22 @@ std::optional<Answer> admit(const World& world, const Kind& kind, json::Value& o
     return admit_snapshot(world, object, previous);
   }
   if (kind.kind == "PersistentVolumeClaim" && previous.is_null()) fill_claim(world, object);
-  if (kind.kind == "Namespace" && previous.is_null()) object.set("status", json::Value::object({{"phase", "Active"}}));
+  if (kind.kind == "Namespace" && previous.is_null()) {
+    object.set("status", json::Value::object({{"phase", "Active"}}));
+    // A real one has it in spec.finalizers.
+    add_finalizer(object, "kubernetes");
+  }
   if (kind.kind == "VirtualMachine") {
     const json::Value& spec = object.path({"spec"});
     const bool both = spec.find("running") != nullptr && spec.find("runStrategy") != nullptr;
     const bool none = spec.find("running") == nullptr && spec.find("runStrategy") == nullptr;
     if (both || none) {
-      return webhook_invalid("virtualmachine-validator.kubevirt.io",
-                             {{"FieldValueInvalid", both ? "Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead" : "One of Running or RunStrategy must be specified", "spec.running"}});
+      return webhook_invalid(
+          "virtualmachine-validator.kubevirt.io",
+          {{"FieldValueInvalid",
+            both ? "Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead"
+                 : "One of Running or RunStrategy must be specified",
+            "spec.running"}});
     }
   }
   return std::nullopt;

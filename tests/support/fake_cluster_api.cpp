@@ -14,7 +14,9 @@ std::string query_value(const Request& request, const std::string& key) {
   return found == request.query.end() ? "" : found->second;
 }
 
-bool dry_run(const Request& request) { return query_value(request, "dryRun") == "All" || request.body.path({"dryRun"}).items().size() == 1; }
+bool dry_run(const Request& request) {
+  return query_value(request, "dryRun") == "All" || request.body.path({"dryRun"}).items().size() == 1;
+}
 bool strict(const Request& request) { return query_value(request, "fieldValidation") == "Strict"; }
 
 json::Value in_version(json::Value object, const Route& route) {
@@ -39,7 +41,8 @@ std::string continue_token(std::int64_t version, const json::Value& last) {
 }
 
 Answer list(World& world, const Request& request, const Route& route) {
-  const base::Result<Selector> selector = Selector::parse(*route.kind, query_value(request, "labelSelector"), query_value(request, "fieldSelector"));
+  const base::Result<Selector> selector =
+      Selector::parse(*route.kind, query_value(request, "labelSelector"), query_value(request, "fieldSelector"));
   if (!selector) return bad_request(selector.error().message());
   std::size_t limit = 0;
   const std::string limit_text = query_value(request, "limit");
@@ -52,7 +55,9 @@ Answer list(World& world, const Request& request, const Route& route) {
     if (after.size() != 3) return bad_request("continue key is not valid: invalid continue token");
     std::from_chars(after[0].data(), after[0].data() + after[0].size(), version);
     if (version < world.store.compacted()) {
-      return expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.");
+      return expired(
+          "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
+          "parameter.");
     }
   }
   json::Value items = json::Value::array();
@@ -79,12 +84,17 @@ Answer list(World& world, const Request& request, const Route& route) {
     meta.set("continue", continue_token(version, *last));
     if (selector.value().everything()) meta.set("remainingItemCount", remaining);
   }
-  return good(json::Value::object({{"apiVersion", route.kind->api_version(route.version)}, {"items", std::move(items)}, {"kind", route.kind->kind + "List"}, {"metadata", meta}}));
+  return good(json::Value::object({{"apiVersion", route.kind->api_version(route.version)},
+                                   {"items", std::move(items)},
+                                   {"kind", route.kind->kind + "List"},
+                                   {"metadata", meta}}));
 }
 
 std::optional<Answer> check_body(const Request& request, const Route& route) {
   const json::Value& body = request.body;
-  if (!body.is_object()) return bad_request("the object provided is unrecognized (must be of type " + route.kind->kind + "): couldn't get version/kind; json parse error");
+  if (!body.is_object())
+    return bad_request("the object provided is unrecognized (must be of type " + route.kind->kind +
+                       "): couldn't get version/kind; json parse error");
   const std::string expected = route.kind->api_version(route.version);
   const std::string& api_version = body.path({"apiVersion"}).as_string();
   const std::string& kind_name = body.path({"kind"}).as_string();
@@ -107,7 +117,9 @@ std::optional<std::string> bad_name(const std::string& name) {
   }
   if (good_so_far) return std::nullopt;
   if (name.size() > 253) return "must be no more than 253 characters";
-  return "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+  return "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+         "alphanumeric character (e.g. 'example.com', regex used for validation is "
+         "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 }
 
 Answer create(World& world, const Request& request, const Route& route) {
@@ -115,7 +127,8 @@ Answer create(World& world, const Request& request, const Route& route) {
   if (std::optional<Answer> wrong = check_body(request, route)) return *wrong;
   json::Value object = to_stored(request.body, kind);
   if (kind.namespaced) object["metadata"].set("namespace", route.ns);
-  if (kind.namespaced && world.store.find(test::kind("Namespace"), "", route.ns) == nullptr) return not_found(test::kind("Namespace"), route.ns);
+  if (kind.namespaced && world.store.find(test::kind("Namespace"), "", route.ns) == nullptr)
+    return not_found(test::kind("Namespace"), route.ns);
   const std::string name = name_of(object);
   if (name.empty() && object.path({"metadata", "generateName"}).as_string().empty()) {
     return invalid(kind, "", {{"FieldValueRequired", "Required value: name or generateName is required", "metadata.name"}});
@@ -205,7 +218,8 @@ Answer remove(World& world, const Request& request, const Route& route) {
     return conflict(kind.resource(), kind.group, kind.plural, route.name,
                     "Precondition failed: UID in precondition: " + wanted.as_string() + ", UID in object meta: " + uid_of(*found));
   }
-  const json::Value details = json::Value::object({{"name", route.name}, {"group", kind.group}, {"kind", kind.plural}, {"uid", uid_of(*found)}});
+  const json::Value details =
+      json::Value::object({{"name", route.name}, {"group", kind.group}, {"kind", kind.plural}, {"uid", uid_of(*found)}});
   if (dry_run(request)) return good(in_version(*found, route));
   if (request.body.path({"propagationPolicy"}).as_string() == "Foreground") {
     world.store.edit(kind, route.ns, route.name, [](json::Value& object) { add_finalizer(object, "foregroundDeletion"); });
@@ -232,7 +246,8 @@ Answer issue_token(World& world, const Request& request, const Route& route) {
   const std::string token = "sandbox-" + world.store.new_uid();
   world.tokens[token] = {"system:serviceaccount:" + route.ns + ":" + route.name,
                          {"system:serviceaccounts", "system:serviceaccounts:" + route.ns, "system:authenticated"}};
-  json::Value answer = json::Value::object({{"kind", "TokenRequest"}, {"apiVersion", "authentication.k8s.io/v1"}, {"spec", request.body.path({"spec"})}});
+  json::Value answer =
+      json::Value::object({{"kind", "TokenRequest"}, {"apiVersion", "authentication.k8s.io/v1"}, {"spec", request.body.path({"spec"})}});
   answer.set("status", json::Value::object({{"token", token}, {"expirationTimestamp", "2099-01-01T00:00:00Z"}}));
   return good(answer, 201);
 }
@@ -241,7 +256,8 @@ Answer issue_token(World& world, const Request& request, const Route& route) {
 
 Answer run_verb(World& world, const Request& request, const Route& route) {
   const bool status = route.subresource == "status" && route.kind->status_subresource;
-  if (route.kind->plural == "serviceaccounts" && route.subresource == "token" && route.verb == "create") return issue_token(world, request, route);
+  if (route.kind->plural == "serviceaccounts" && route.subresource == "token" && route.verb == "create")
+    return issue_token(world, request, route);
   if (!world.served(*route.kind) || (!route.subresource.empty() && !status)) return no_such_path();
   if (route.kind->namespaced && route.ns.empty() && route.verb != "list") return no_such_path();
   if (route.verb == "get") return get(world, route);

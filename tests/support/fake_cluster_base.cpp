@@ -20,7 +20,8 @@ json::Value named(const std::string& name, const std::string& ns = {}) {
   return object;
 }
 
-void storage_class(World& world, const std::string& name, const Pairs& parameters = {}, const std::string& provisioner = "csi.vmbackup.test") {
+void storage_class(World& world, const std::string& name, const Pairs& parameters = {},
+                   const std::string& provisioner = "csi.vmbackup.test") {
   json::Value object = named(name);
   if (name == "rig") object["metadata"].set("annotations", string_map({{"storageclass.kubernetes.io/is-default-class", "true"}}));
   object.set("provisioner", provisioner);
@@ -62,12 +63,21 @@ void roles(World& world) {
   const std::vector<std::string> kubevirt = {"virtualmachines", "virtualmachineinstances"};
   const std::vector<std::string> snapshots = {"virtualmachinesnapshots", "virtualmachinesnapshotcontents", "virtualmachinerestores"};
   const std::vector<std::string> core = {"pods", "persistentvolumeclaims", "configmaps", "events", "serviceaccounts"};
-  const std::vector<std::string> infos = {"virtualmachineinstances/guestosinfo", "virtualmachineinstances/filesystemlist", "virtualmachineinstances/userlist"};
-  const std::vector<std::string> acts = {"virtualmachineinstances/freeze", "virtualmachineinstances/unfreeze", "virtualmachineinstances/pause", "virtualmachineinstances/unpause", "virtualmachines/start", "virtualmachines/stop", "virtualmachines/restart"};
+  const std::vector<std::string> infos = {"virtualmachineinstances/guestosinfo", "virtualmachineinstances/filesystemlist",
+                                          "virtualmachineinstances/userlist"};
+  const std::vector<std::string> acts = {"virtualmachineinstances/freeze", "virtualmachineinstances/unfreeze",
+                                         "virtualmachineinstances/pause",  "virtualmachineinstances/unpause",
+                                         "virtualmachines/start",          "virtualmachines/stop",
+                                         "virtualmachines/restart"};
   role(world, "cluster-admin", {rule({"*"}, {"*"}, {"*"})});
-  role(world, "view", {rule({""}, core, look), rule({"kubevirt.io"}, kubevirt, look), rule({"snapshot.kubevirt.io"}, snapshots, look), rule({"subresources.kubevirt.io"}, infos, {"get"})});
+  role(world, "view",
+       {rule({""}, core, look), rule({"kubevirt.io"}, kubevirt, look), rule({"snapshot.kubevirt.io"}, snapshots, look),
+        rule({"subresources.kubevirt.io"}, infos, {"get"})});
   for (const char* name : {"edit", "admin"}) {
-    role(world, name, {rule({""}, core, all), rule({""}, {"secrets"}, all), rule({"kubevirt.io"}, kubevirt, all), rule({"snapshot.kubevirt.io"}, snapshots, all), rule({"coordination.k8s.io"}, {"leases"}, all), rule({"subresources.kubevirt.io"}, infos, {"get"}), rule({"subresources.kubevirt.io"}, acts, {"update"})});
+    role(world, name,
+         {rule({""}, core, all), rule({""}, {"secrets"}, all), rule({"kubevirt.io"}, kubevirt, all),
+          rule({"snapshot.kubevirt.io"}, snapshots, all), rule({"coordination.k8s.io"}, {"leases"}, all),
+          rule({"subresources.kubevirt.io"}, infos, {"get"}), rule({"subresources.kubevirt.io"}, acts, {"update"})});
   }
 }
 

@@ -30,7 +30,8 @@ bool reachable(const World& world, const kube::Name& vm) {
 
 }  // namespace
 
-ContentController::ContentController(World& world) : world_(world), queue_(world.timers, [this](const kube::Name& name) { reconcile(name); }) {
+ContentController::ContentController(World& world)
+    : world_(world), queue_(world.timers, [this](const kube::Name& name) { reconcile(name); }) {
   world.store.listen([this](const StoreChange& change) {
     const base::Duration soon = world_.options.speed.react;
     const std::string& ns = namespace_of(change.object);
@@ -56,7 +57,8 @@ void ContentController::reconcile(const kube::Name& name) {
   if (asking_[uid_of(content)].busy) return;
   const json::Value* snapshot = snapshot_of(world_, content);
   const bool over = snapshot == nullptr || being_deleted(*snapshot) || being_deleted(content) ||
-                    snapshot->path({"status", "phase"}).as_string() == "Failed" || (!created(content) && deadline_passed(world_, *snapshot));
+                    snapshot->path({"status", "phase"}).as_string() == "Failed" ||
+                    (!created(content) && deadline_passed(world_, *snapshot));
   if (over) return let_go(name, content);
   if (world_.clock.now() < asking_[uid_of(content)].rests_until) return;
   if (!created(content)) {
@@ -110,9 +112,12 @@ void ContentController::make_snapshots(const json::Value& content) {
     json::Value vs = json::Value::object();
     vs["metadata"].set("name", name);
     vs["metadata"].set("namespace", ns);
-    vs["metadata"].set("labels", json::Value::object({{"snapshot.kubevirt.io/source-vm-name", name_of(vm)}, {"snapshot.kubevirt.io/source-vm-namespace", ns}}));
+    vs["metadata"].set("labels", json::Value::object({{"snapshot.kubevirt.io/source-vm-name", name_of(vm)},
+                                                      {"snapshot.kubevirt.io/source-vm-namespace", ns}}));
     vs["metadata"].set("ownerReferences", json::Value::array({owner_reference(content_kind(), content)}));
-    vs.set("spec", json::Value::object({{"source", json::Value::object({{"persistentVolumeClaimName", backup.path({"persistentVolumeClaim", "metadata", "name"})}})}, {"volumeSnapshotClassName", choice.name}}));
+    vs.set("spec", json::Value::object({{"source", json::Value::object({{"persistentVolumeClaimName",
+                                                                         backup.path({"persistentVolumeClaim", "metadata", "name"})}})},
+                                        {"volumeSnapshotClassName", choice.name}}));
     world_.store.create(vs_kind(), vs);
     world_.tell(content_kind(), content, "Normal", "SuccessfulVolumeSnapshotCreate", "Successfully created VolumeSnapshot " + name);
   }
@@ -147,7 +152,8 @@ void ContentController::update_status(const kube::Name& name) {
   }
   if (!lost.empty()) error = "VolumeSnapshots (" + base::join(lost, ",") + ") missing";
   for (const std::string& each : lost) {
-    if (content.path({"status", "readyToUse"}).as_bool()) world_.tell(content_kind(), content, "Warning", "VolumeSnapshotMissing", "VolumeSnapshot " + each + " no longer exists");
+    if (content.path({"status", "readyToUse"}).as_bool())
+      world_.tell(content_kind(), content, "Warning", "VolumeSnapshotMissing", "VolumeSnapshot " + each + " no longer exists");
   }
   // The last cut is told together with the creation time: after the guest was let go.
   if (all_cut && !created(content) && !asking_[uid_of(content)].thawed) return thaw(name, content);

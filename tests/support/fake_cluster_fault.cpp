@@ -6,10 +6,10 @@ namespace vmbackup::test {
 
 namespace {
 constexpr std::pair<Fault::Action, const char*> k_actions[] = {
-    {Fault::Action::status, "status"},       {Fault::Action::expired, "expired"},         {Fault::Action::end_watch, "end-watch"},
-    {Fault::Action::cut_watch, "cut-watch"}, {Fault::Action::hang, "hang"},               {Fault::Action::delay, "delay"},
-    {Fault::Action::lose_answer, "lose-answer"}, {Fault::Action::reset, "reset"},         {Fault::Action::half_body, "half-body"},
-    {Fault::Action::go_away, "go-away"},     {Fault::Action::junk, "junk"},
+    {Fault::Action::status, "status"},           {Fault::Action::expired, "expired"}, {Fault::Action::end_watch, "end-watch"},
+    {Fault::Action::cut_watch, "cut-watch"},     {Fault::Action::hang, "hang"},       {Fault::Action::delay, "delay"},
+    {Fault::Action::lose_answer, "lose-answer"}, {Fault::Action::reset, "reset"},     {Fault::Action::half_body, "half-body"},
+    {Fault::Action::go_away, "go-away"},         {Fault::Action::junk, "junk"},
 };
 }  // namespace
 
@@ -30,7 +30,8 @@ std::optional<Fault::Action> fault_action(const std::string& name) {
 std::string describe(const Fault& fault) {
   std::string text = to_string(fault.action);
   if (fault.action == Fault::Action::status) text += " " + std::to_string(fault.status);
-  if (!fault.method.empty()) text += " on " + fault.method;
+  if (!fault.method.empty() || !fault.path.empty()) text += " on";
+  if (!fault.method.empty()) text += " " + fault.method;
   if (!fault.path.empty()) text += " " + fault.path;
   return text;
 }

@@ -13,12 +13,12 @@ namespace vmbackup::test {
 // to a kube::Client as the `unavailable` that a real one would return.
 struct Fault {
   enum class Action {
-    status,       // answer with `status` (and Retry-After: `retry_after` seconds when set) instead of doing it: 401, 403, 429, 500, 503, ...
-    expired,      // a watch gets the error event 410 Expired after `after_events` events; a list is answered 410
-    end_watch,    // a watch ends properly after `after_events` events
-    cut_watch,    // a watch breaks in the middle of a line after `after_events` events
-    hang,         // no answer, ever
-    delay,        // the answer comes `delay` later
+    status,     // answer with `status` (and Retry-After: `retry_after` seconds when set) instead of doing it: 401, 403, 429, 500, 503, ...
+    expired,    // a watch gets the error event 410 Expired after `after_events` events; a list is answered 410
+    end_watch,  // a watch ends properly after `after_events` events
+    cut_watch,  // a watch breaks in the middle of a line after `after_events` events
+    hang,       // no answer, ever
+    delay,      // the answer comes `delay` later
     lose_answer,  // it is done, and the connection breaks before the answer
     reset,        // the stream (HTTP/1.1: the connection) is reset before anything is done
     half_body,    // half of the answer, then the connection breaks
@@ -26,14 +26,14 @@ struct Fault {
     junk,         // 200 with a body that is no JSON
   };
   Action action = Action::status;
-  std::string method;       // "GET", ..., "WATCH" for watches only, empty: any but watches
-  std::string path;         // substring of path and query; empty: any
-  int skip = 0;             // that many fitting requests pass first
-  int times = 1;            // then that many are hit; negative: all
+  std::string method;  // "GET", ..., "WATCH" for watches only, empty: any but watches
+  std::string path;    // substring of path and query; empty: any
+  int skip = 0;        // that many fitting requests pass first
+  int times = 1;       // then that many are hit; negative: all
   int status = 503;
-  std::string text;         // body of a `status` answer in place of the usual one (sent as text/plain)
-  int retry_after = -1;     // seconds; negative: no such header
-  int after_events = 0;     // events of a watch that pass first, bookmarks not counted
+  std::string text;      // body of a `status` answer in place of the usual one (sent as text/plain)
+  int retry_after = -1;  // seconds; negative: no such header
+  int after_events = 0;  // events of a watch that pass first, bookmarks not counted
   base::Duration delay{};
 };
 

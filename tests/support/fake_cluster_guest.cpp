@@ -28,7 +28,8 @@ std::string agent_failed(const std::string& command, const std::string& text) {
 
 // A failure in virt-launcher, as virt-api passes it on.
 Answer launcher_failed(const std::string& command, const std::string& error) {
-  return internal_error("unexpected return code 400 (400 Bad Request), message: server error. command " + command + " failed: \"" + error + "\"");
+  return internal_error("unexpected return code 400 (400 Bad Request), message: server error. command " + command + " failed: \"" + error +
+                        "\"");
 }
 
 Answer gave_up(const kube::Name& name, const std::string& what) {
@@ -38,9 +39,23 @@ Answer gave_up(const kube::Name& name, const std::string& what) {
 
 json::Value os_info(bool windows, const std::string& id) {
   if (windows) {
-    return json::Value::object({{"id", id}, {"name", "Microsoft Windows"}, {"prettyName", "Windows Server 2022 Standard"}, {"version", "Microsoft Windows Server 2022"}, {"versionId", "2022"}, {"kernelRelease", "20348"}, {"kernelVersion", "10.0"}, {"machine", "x86_64"}});
+    return json::Value::object({{"id", id},
+                                {"name", "Microsoft Windows"},
+                                {"prettyName", "Windows Server 2022 Standard"},
+                                {"version", "Microsoft Windows Server 2022"},
+                                {"versionId", "2022"},
+                                {"kernelRelease", "20348"},
+                                {"kernelVersion", "10.0"},
+                                {"machine", "x86_64"}});
   }
-  return json::Value::object({{"id", id}, {"name", "Debian GNU/Linux"}, {"prettyName", "Debian GNU/Linux 12 (bookworm)"}, {"version", "12 (bookworm)"}, {"versionId", "12"}, {"kernelRelease", "6.1.0-40-amd64"}, {"kernelVersion", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1"}, {"machine", "x86_64"}});
+  return json::Value::object({{"id", id},
+                              {"name", "Debian GNU/Linux"},
+                              {"prettyName", "Debian GNU/Linux 12 (bookworm)"},
+                              {"version", "12 (bookworm)"},
+                              {"versionId", "12"},
+                              {"kernelRelease", "6.1.0-40-amd64"},
+                              {"kernelVersion", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1"},
+                              {"machine", "x86_64"}});
 }
 
 }  // namespace
@@ -197,7 +212,10 @@ void Guests::ask(const kube::Name& name, const char* what, std::optional<base::D
   if (!delay) return;
   world_.timers.in(*delay, [this, name, life = guests_.at(name).life, act = std::move(act), answered, reply] {
     Guest* guest = find(name, life);
-    const Answer answer = guest == nullptr ? launcher_failed("", libvirt_error(86, "Guest agent is not responding: Guest agent disappeared while executing command")) : act(*guest);
+    const Answer answer =
+        guest == nullptr
+            ? launcher_failed("", libvirt_error(86, "Guest agent is not responding: Guest agent disappeared while executing command"))
+            : act(*guest);
     if (*answered) return;
     *answered = true;
     reply(answer);
@@ -217,7 +235,8 @@ std::optional<base::Duration> pace_of(const Knob& knob, const Knob& agent, base:
 
 void Guests::freeze(const kube::Name& name, std::optional<base::Duration> timeout, const Reply& reply) {
   if (std::optional<Answer> answer = refused(name, "VM is not running")) return reply(*answer);
-  if (!timeout) return reply(internal_error("unexpected return code 400 (400 Bad Request), message: Unfreeze timeout in freeze request is not set"));
+  if (!timeout)
+    return reply(internal_error("unexpected return code 400 (400 Bad Request), message: Unfreeze timeout in freeze request is not set"));
   world_.happened("freeze-request", name.ns, name.name, base::format_duration(*timeout));
   const auto failed = [this, name, reply](const std::string& error) {
     world_.happened("freeze-failed", name.ns, name.name, error);
@@ -229,7 +248,8 @@ void Guests::freeze(const kube::Name& name, std::optional<base::Duration> timeou
     return failed("failed to freeze VMI, VMI is currently during migration");
   }
   const auto found = guests_.find(name);
-  if (found == guests_.end() || found->second.paused) return failed(libvirt_error(55, "Requested operation is not valid: domain is not running"));
+  if (found == guests_.end() || found->second.paused)
+    return failed(libvirt_error(55, "Requested operation is not valid: domain is not running"));
   if (!found->second.agent) return failed(libvirt_error(86, "Guest agent is not responding: QEMU guest agent is not connected"));
   const std::string blocked = knob(name, "freeze-blocked", "false").mode;
   const std::string command = "guest-fsfreeze-freeze";
@@ -238,13 +258,16 @@ void Guests::freeze(const kube::Name& name, std::optional<base::Duration> timeou
   const Knob how = knob(name, "freeze", "ok");
   if (found->second.frozen) {
     world_.happened("freeze-again", name.ns, name.name);
-    return ask(name, "freeze", world_.options.speed.freeze, [](Guest&) { return done(); }, reply);
+    return ask(
+        name, "freeze", world_.options.speed.freeze, [](Guest&) { return done(); }, reply);
   }
   const auto act = [this, name, how, seconds = std::chrono::duration_cast<std::chrono::seconds>(*timeout), command](Guest& guest) {
     const bool fails = how.mode == "hang" || (how.mode == "fail" && (how.argument.empty() || ++guest.freezes_failed <= how.count(0)));
     if (fails || guest.paused) {
-      const std::string error = guest.paused ? libvirt_error(55, "Requested operation is not valid: domain is not running")
-                                             : agent_failed(command, how.mode == "hang" ? "failed to freeze /data: Input/output error" : "failed to freeze /data: Device or resource busy");
+      const std::string error = guest.paused
+                                    ? libvirt_error(55, "Requested operation is not valid: domain is not running")
+                                    : agent_failed(command, how.mode == "hang" ? "failed to freeze /data: Input/output error"
+                                                                               : "failed to freeze /data: Device or resource busy");
       world_.happened("freeze-failed", name.ns, name.name, error);
       return launcher_failed("Freeze", error);
     }
@@ -308,9 +331,12 @@ void Guests::unfreeze(const kube::Name& name, const Reply& reply) {
     world_.timers.cancel(*found->second.safety);
     found->second.safety.reset();
   }
-  if (found == guests_.end() || found->second.paused) return failed(libvirt_error(55, "Requested operation is not valid: domain is not running"));
+  if (found == guests_.end() || found->second.paused)
+    return failed(libvirt_error(55, "Requested operation is not valid: domain is not running"));
   if (!found->second.agent) return failed(libvirt_error(86, "Guest agent is not responding: QEMU guest agent is not connected"));
-  if (!found->second.frozen) return ask(name, "unfreeze", world_.options.speed.freeze, [](Guest&) { return done(); }, reply);
+  if (!found->second.frozen)
+    return ask(
+        name, "unfreeze", world_.options.speed.freeze, [](Guest&) { return done(); }, reply);
   const Knob how = knob(name, "thaw", "ok");
   const auto act = [this, name, how](Guest& guest) {
     const std::string command = "guest-fsfreeze-thaw";
@@ -336,9 +362,8 @@ Answer Guests::pause(const kube::Name& name, bool dry_run) {
   if (dry_run || found == guests_.end()) return done();
   found->second.paused = true;
   world_.happened("pause", name.ns, name.name);
-  world_.store.edit(vmi_kind(), name.ns, name.name, [this](json::Value& vmi) {
-    set_condition(world_, vmi, "Paused", "True", "PausedByUser", "VMI was paused by user");
-  });
+  world_.store.edit(vmi_kind(), name.ns, name.name,
+                    [this](json::Value& vmi) { set_condition(world_, vmi, "Paused", "True", "PausedByUser", "VMI was paused by user"); });
   return done();
 }
 
@@ -354,44 +379,6 @@ Answer Guests::unpause(const kube::Name& name, bool dry_run) {
   world_.happened("unpause", name.ns, name.name);
   world_.store.edit(vmi_kind(), name.ns, name.name, [](json::Value& vmi) { drop_condition(vmi, "Paused"); });
   return done();
-}
-
-// ---- conditions ----
-
-std::string condition(const json::Value& object, const std::string& type) {
-  for (const json::Value& item : object.path({"status", "conditions"}).items()) {
-    if (item.path({"type"}).as_string() == type) return item.path({"status"}).as_string();
-  }
-  return "";
-}
-
-void drop_condition(json::Value& object, const std::string& type) {
-  json::Value left = json::Value::array();
-  for (const json::Value& item : object.path({"status", "conditions"}).items()) {
-    if (item.path({"type"}).as_string() != type) left.push_back(item);
-  }
-  object["status"].set("conditions", std::move(left));
-}
-
-void set_condition(World& world, json::Value& object, const std::string& type, const std::string& status, const std::string& reason,
-                   const std::string& message) {
-  json::Value entry = json::Value::object({{"type", type}, {"status", status}, {"lastProbeTime", nullptr}, {"lastTransitionTime", world.store.now_text()}});
-  if (!reason.empty()) entry.set("reason", reason);
-  if (!message.empty()) entry.set("message", message);
-  json::Value all = json::Value::array();
-  bool found = false;
-  for (const json::Value& item : object.path({"status", "conditions"}).items()) {
-    if (item.path({"type"}).as_string() != type) {
-      all.push_back(item);
-      continue;
-    }
-    found = true;
-    // The time of a condition that stays as it is does not move.
-    const bool same = item.path({"status"}).as_string() == status && item.path({"reason"}).as_string() == reason && item.path({"message"}).as_string() == message;
-    all.push_back(same ? item : entry);
-  }
-  if (!found) all.push_back(entry);
-  object["status"].set("conditions", std::move(all));
 }
 
 }  // namespace vmbackup::test

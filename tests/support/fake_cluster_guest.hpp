@@ -48,14 +48,14 @@ class Guests {
  private:
   struct Guest {
     base::TimePoint booted;
-    bool agent = false;       // connected
-    bool frozen = false;      // as KubeVirt and the agent see it
-    bool writing = true;      // false while frozen; VSS lets go after 10 s by itself
+    bool agent = false;   // connected
+    bool frozen = false;  // as KubeVirt and the agent see it
+    bool writing = true;  // false while frozen; VSS lets go after 10 s by itself
     bool paused = false;
     bool told_frozen = false;  // what the last poll published
     int freezes_failed = 0;
     int thaws_failed = 0;
-    std::uint64_t life = 0;   // tells this instance from one of the same name before or after
+    std::uint64_t life = 0;  // tells this instance from one of the same name before or after
     std::optional<Timers::Id> safety;
     bool poll_due = false;
   };
@@ -63,7 +63,8 @@ class Guests {
   // What stands in the way before the guest is asked at all.
   std::optional<Answer> refused(const kube::Name& name, const std::string& not_running) const;
   // Runs `act` after `delay`, and answers with what it gives; after 10 s virt-api has given up.
-  void ask(const kube::Name& name, const char* what, std::optional<base::Duration> delay, std::function<Answer(Guest&)> act, const Reply& reply);
+  void ask(const kube::Name& name, const char* what, std::optional<base::Duration> delay, std::function<Answer(Guest&)> act,
+           const Reply& reply);
   void now_frozen(const kube::Name& name, Guest& guest, base::Duration timeout);
   void now_thawed(const kube::Name& name, Guest& guest);
   void safety_fired(const kube::Name& name, std::uint64_t life);

@@ -16,10 +16,12 @@ namespace {
 
 std::vector<Kind> make_kinds() {
   std::vector<Kind> kinds;
-  const auto built_in = [&](std::string group, std::string plural, std::string name, std::vector<std::string> shorts, bool namespaced = true) {
+  const auto built_in = [&](std::string group, std::string plural, std::string name, std::vector<std::string> shorts,
+                            bool namespaced = true) {
     std::string singular = name;
     std::transform(singular.begin(), singular.end(), singular.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    kinds.push_back({std::move(group), {"v1"}, std::move(plural), std::move(singular), std::move(name), std::move(shorts), namespaced, false, false});
+    kinds.push_back(
+        {std::move(group), {"v1"}, std::move(plural), std::move(singular), std::move(name), std::move(shorts), namespaced, false, false});
   };
   built_in("", "namespaces", "Namespace", {"ns"}, false);
   built_in("", "nodes", "Node", {"no"}, false);
@@ -39,15 +41,57 @@ std::vector<Kind> make_kinds() {
   built_in("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", {}, false);
 
   kinds.push_back({"snapshot.storage.k8s.io", {"v1"}, "volumesnapshots", "volumesnapshot", "VolumeSnapshot", {"vs"}, true, true});
-  kinds.push_back({"snapshot.storage.k8s.io", {"v1"}, "volumesnapshotcontents", "volumesnapshotcontent", "VolumeSnapshotContent", {"vsc", "vscs"}, false, true});
-  kinds.push_back({"snapshot.storage.k8s.io", {"v1"}, "volumesnapshotclasses", "volumesnapshotclass", "VolumeSnapshotClass", {"vsclass", "vsclasses"}, false, false});
+  kinds.push_back({"snapshot.storage.k8s.io",
+                   {"v1"},
+                   "volumesnapshotcontents",
+                   "volumesnapshotcontent",
+                   "VolumeSnapshotContent",
+                   {"vsc", "vscs"},
+                   false,
+                   true});
+  kinds.push_back({"snapshot.storage.k8s.io",
+                   {"v1"},
+                   "volumesnapshotclasses",
+                   "volumesnapshotclass",
+                   "VolumeSnapshotClass",
+                   {"vsclass", "vsclasses"},
+                   false,
+                   false});
   kinds.push_back({"kubevirt.io", {"v1", "v1alpha3"}, "virtualmachines", "virtualmachine", "VirtualMachine", {"vm", "vms"}, true, true});
-  kinds.push_back({"kubevirt.io", {"v1", "v1alpha3"}, "virtualmachineinstances", "virtualmachineinstance", "VirtualMachineInstance", {"vmi", "vmis"}, true, false});
+  kinds.push_back({"kubevirt.io",
+                   {"v1", "v1alpha3"},
+                   "virtualmachineinstances",
+                   "virtualmachineinstance",
+                   "VirtualMachineInstance",
+                   {"vmi", "vmis"},
+                   true,
+                   false});
   kinds.push_back({"kubevirt.io", {"v1", "v1alpha3"}, "kubevirts", "kubevirt", "KubeVirt", {"kv", "kvs"}, true, true});
   const std::vector<std::string> snapshot_versions = {"v1beta1", "v1alpha1"};
-  kinds.push_back({"snapshot.kubevirt.io", snapshot_versions, "virtualmachinesnapshots", "virtualmachinesnapshot", "VirtualMachineSnapshot", {"vmsnapshot", "vmsnapshots"}, true, true});
-  kinds.push_back({"snapshot.kubevirt.io", snapshot_versions, "virtualmachinesnapshotcontents", "virtualmachinesnapshotcontent", "VirtualMachineSnapshotContent", {"vmsnapshotcontent", "vmsnapshotcontents"}, true, true});
-  kinds.push_back({"snapshot.kubevirt.io", snapshot_versions, "virtualmachinerestores", "virtualmachinerestore", "VirtualMachineRestore", {"vmrestore", "vmrestores"}, true, true});
+  kinds.push_back({"snapshot.kubevirt.io",
+                   snapshot_versions,
+                   "virtualmachinesnapshots",
+                   "virtualmachinesnapshot",
+                   "VirtualMachineSnapshot",
+                   {"vmsnapshot", "vmsnapshots"},
+                   true,
+                   true});
+  kinds.push_back({"snapshot.kubevirt.io",
+                   snapshot_versions,
+                   "virtualmachinesnapshotcontents",
+                   "virtualmachinesnapshotcontent",
+                   "VirtualMachineSnapshotContent",
+                   {"vmsnapshotcontent", "vmsnapshotcontents"},
+                   true,
+                   true});
+  kinds.push_back({"snapshot.kubevirt.io",
+                   snapshot_versions,
+                   "virtualmachinerestores",
+                   "virtualmachinerestore",
+                   "VirtualMachineRestore",
+                   {"vmrestore", "vmrestores"},
+                   true,
+                   true});
   kinds.push_back({"cdi.kubevirt.io", {"v1beta1"}, "datavolumes", "datavolume", "DataVolume", {"dv", "dvs"}, true, false});
   kinds.push_back({"cdi.kubevirt.io", {"v1beta1"}, "storageprofiles", "storageprofile", "StorageProfile", {}, false, true});
   return kinds;

@@ -16,7 +16,8 @@ std::vector<json::Value> manifest_of(const VmManifest& vm) {
     spec.set("storageClassName", vm.storage_class);
     spec["resources"]["requests"].set("storage", "1Gi");
     result.push_back(std::move(pvc));
-    volumes.push_back(json::Value::object({{"name", vm.volumes[i]}, {"persistentVolumeClaim", json::Value::object({{"claimName", claim}})}}));
+    volumes.push_back(
+        json::Value::object({{"name", vm.volumes[i]}, {"persistentVolumeClaim", json::Value::object({{"claimName", claim}})}}));
     disks.push_back(json::Value::object({{"name", vm.volumes[i]}, {"disk", json::Value::object({{"bus", "virtio"}})}}));
   }
   json::Value object = json::Value::object({{"apiVersion", "kubevirt.io/v1"}, {"kind", "VirtualMachine"}});

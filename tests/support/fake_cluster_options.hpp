@@ -33,8 +33,8 @@ struct ClusterOptions {
   unsigned seed = 1;                                    // of UIDs
 };
 
-// One thing that happened to a guest or a disk: "freeze-request", "frozen", "freeze-again", "freeze-failed", "thaw-request", "thawed", "thaw-failed",
-// "safety-timer", "pause", "unpause", "boot", "stopped", "cut". `guest` says in which state the guest was at a cut.
+// One thing that happened to a guest or a disk: "freeze-request", "frozen", "freeze-again", "freeze-failed", "thaw-request", "thawed",
+// "thaw-failed", "safety-timer", "pause", "unpause", "boot", "stopped", "cut". `guest` says in which state the guest was at a cut.
 struct Happening {
   base::TimePoint time;
   std::string event;

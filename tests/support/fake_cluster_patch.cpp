@@ -91,7 +91,8 @@ std::optional<json::Value> placed(const json::Value& root, const std::vector<std
 }
 
 Answer refused(const std::string& why) {
-  return failure(422, "Invalid", "the server rejected our request due to an error in our request", json::Value::object({{"causes", json::Value::array({json::Value::object({{"message", why}})})}}));
+  return failure(422, "Invalid", "the server rejected our request due to an error in our request",
+                 json::Value::object({{"causes", json::Value::array({json::Value::object({{"message", why}})})}}));
 }
 
 }  // namespace

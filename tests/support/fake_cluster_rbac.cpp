@@ -9,7 +9,8 @@ namespace {
 
 bool lists(const json::Value& rule, const char* key, const std::string& word) {
   const json::Array& items = rule.path({key}).items();
-  return std::any_of(items.begin(), items.end(), [&](const json::Value& item) { return item.as_string() == "*" || item.as_string() == word; });
+  return std::any_of(items.begin(), items.end(),
+                     [&](const json::Value& item) { return item.as_string() == "*" || item.as_string() == word; });
 }
 
 bool rule_allows(const json::Value& rule, const Route& what) {
@@ -62,7 +63,8 @@ Answer review_access(const World& world, const Request& request) {
   route.ns = asked.path({"namespace"}).as_string();
   route.name = asked.path({"name"}).as_string();
   route.verb = asked.path({"verb"}).as_string();
-  json::Value answer = json::Value::object({{"kind", "SelfSubjectAccessReview"}, {"apiVersion", "authorization.k8s.io/v1"}, {"metadata", json::Value::object()}});
+  json::Value answer = json::Value::object(
+      {{"kind", "SelfSubjectAccessReview"}, {"apiVersion", "authorization.k8s.io/v1"}, {"metadata", json::Value::object()}});
   answer.set("spec", request.body.path({"spec"}));
   answer.set("status", json::Value::object({{"allowed", allowed(world, request, route)}}));
   return good(answer, 201);

@@ -51,7 +51,8 @@ bool group_served(const World& world, const std::string& group, const std::strin
   if (group == "subresources.kubevirt.io") return world.options.kubevirt_api && (version == "v1" || version == "v1alpha3");
   if (group == "authorization.k8s.io") return version == "v1";
   return std::any_of(all_kinds().begin(), all_kinds().end(), [&](const Kind& kind) {
-    return kind.group == group && world.served(kind) && std::find(kind.versions.begin(), kind.versions.end(), version) != kind.versions.end();
+    return kind.group == group && world.served(kind) &&
+           std::find(kind.versions.begin(), kind.versions.end(), version) != kind.versions.end();
   });
 }
 
@@ -127,8 +128,9 @@ std::optional<Answer> answer_of(const Fault& fault) {
       return answer;
     }
     case Fault::Action::expired:
-      return expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-                     "continue parameter.");
+      return expired(
+          "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+          "continue parameter.");
     default:
       return std::nullopt;
   }
@@ -140,9 +142,7 @@ Exchange spoiled(World& world, const Exchange& exchange, const Fault& fault) {
   const Fault::Action action = fault.action;
   const auto answer = exchange.answer;
   if (action == Fault::Action::delay) {
-    result.answer = [&world, answer, pause = fault.delay](Answer value) {
-      world.timers.in(pause, [answer, value] { answer(value); });
-    };
+    result.answer = [&world, answer, pause = fault.delay](Answer value) { world.timers.in(pause, [answer, value] { answer(value); }); };
   } else if (action == Fault::Action::lose_answer || action == Fault::Action::half_body || action == Fault::Action::go_away) {
     result.answer = [answer, action](Answer value) {
       value.broken = action == Fault::Action::lose_answer ? Answer::Break::lose
@@ -157,11 +157,13 @@ Exchange spoiled(World& world, const Exchange& exchange, const Fault& fault) {
 void dispatch(World& world, const Request& request, const std::optional<Route>& route, const Exchange& exchange) {
   if (const std::optional<Answer> found = discovery(world, request)) return exchange.answer(*found);
   if (!route) {
-    return exchange.answer(allowed(world, request, Route{}) ? no_such_path()
-                                                            : forbidden_path(*request.user, request.method == "GET" ? "get" : "post", request.path));
+    return exchange.answer(allowed(world, request, Route{})
+                               ? no_such_path()
+                               : forbidden_path(*request.user, request.method == "GET" ? "get" : "post", request.path));
   }
   if (route->group == "authorization.k8s.io") {
-    return exchange.answer(route->plural == "selfsubjectaccessreviews" && request.method == "POST" ? review_access(world, request) : no_such_path());
+    return exchange.answer(route->plural == "selfsubjectaccessreviews" && request.method == "POST" ? review_access(world, request)
+                                                                                                   : no_such_path());
   }
   if (!allowed(world, request, *route)) {
     return exchange.answer(forbidden(*request.user, route->verb, route->group, route->plural, route->subresource, route->ns, route->name));
@@ -203,7 +205,8 @@ std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
     return 0;
   }
   const std::optional<Route> route = route_of(*this, request);
-  if (watching && route && route->kind != nullptr && served(*route->kind) && route->subresource.empty() && allowed(*this, request, *route)) {
+  if (watching && route && route->kind != nullptr && served(*route->kind) && route->subresource.empty() &&
+      allowed(*this, request, *route)) {
     return watches->start(request, *route, recorded, of_watch ? fault : std::nullopt);
   }
   dispatch(*this, request, route, recorded);

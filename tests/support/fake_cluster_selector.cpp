@@ -74,16 +74,19 @@ base::Result<Selector> Selector::parse(const Kind& kind, const std::string& labe
       const std::string head = trimmed(part.substr(0, open));
       const std::size_t blank = head.find(' ');
       const std::string word = blank == std::string::npos ? "" : trimmed(head.substr(blank));
-      if (word != "in" && word != "notin") return Error(ErrorCode::invalid, "unable to parse requirement: found '" + head + "', expected: in, notin");
+      if (word != "in" && word != "notin")
+        return Error(ErrorCode::invalid, "unable to parse requirement: found '" + head + "', expected: in, notin");
       requirement = {head.substr(0, blank), word == "in" ? Requirement::Op::in : Requirement::Op::not_in, {}};
-      for (const std::string& value : base::split(part.substr(open + 1, part.size() - open - 2), ',')) requirement.values.push_back(trimmed(value));
+      for (const std::string& value : base::split(part.substr(open + 1, part.size() - open - 2), ','))
+        requirement.values.push_back(trimmed(value));
     } else if (part.starts_with("!")) {
       requirement = {trimmed(part.substr(1)), Requirement::Op::absent, {}};
     } else {
       requirement.key = part;
     }
     if (!plain_word(requirement.key)) {
-      return Error(ErrorCode::invalid, "unable to parse requirement: found '" + requirement.key + "', expected: !, identifier, or 'end of string'");
+      return Error(ErrorCode::invalid,
+                   "unable to parse requirement: found '" + requirement.key + "', expected: !, identifier, or 'end of string'");
     }
     selector.labels_.push_back(requirement);
   }
@@ -105,7 +108,8 @@ bool Selector::matches(const json::Value& object) const {
   const json::Value& labels = object.path({"metadata", "labels"});
   for (const Requirement& requirement : labels_) {
     const json::Value* label = labels.find(requirement.key);
-    const bool listed = label != nullptr && std::find(requirement.values.begin(), requirement.values.end(), label->as_string()) != requirement.values.end();
+    const bool listed =
+        label != nullptr && std::find(requirement.values.begin(), requirement.values.end(), label->as_string()) != requirement.values.end();
     switch (requirement.op) {
       case Requirement::Op::exists:
         if (label == nullptr) return false;

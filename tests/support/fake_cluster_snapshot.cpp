@@ -28,11 +28,18 @@ bool retains(const json::Value& snapshot) {
 const char* message_of(const std::string& indication) {
   if (indication == "Online") return "Snapshot taken while the VM was running. Consistency depends on guest-agent quiescing.";
   if (indication == "GuestAgent") return "Guest agent was active and attempted to quiesce the filesystem for application consistency.";
-  if (indication == "NoGuestAgent") return "Guest agent was not available. Snapshot is crash-consistent and may not be application-consistent.";
-  if (indication == "Paused") return "Snapshot taken while the VM was paused. Snapshot is crash-consistent and may not be application-consistent.";
-  if (indication == "QuiesceTimeout") return "Guest agent quiesced the filesystem, but the freeze window timed out before completion. Snapshot is crash-consistent and may not be application-consistent.";
-  if (indication == "QuiesceFailed") return "Guest agent failed to quiesce the filesystem. Snapshot is crash-consistent and may not be application-consistent.";
-  if (indication == "PartialSnapshot") return "Not all snapshotable volumes were included in the snapshot. Check status.snapshotVolumes for excluded volumes and VM VolumeSnapshotStatus for details.";
+  if (indication == "NoGuestAgent")
+    return "Guest agent was not available. Snapshot is crash-consistent and may not be application-consistent.";
+  if (indication == "Paused")
+    return "Snapshot taken while the VM was paused. Snapshot is crash-consistent and may not be application-consistent.";
+  if (indication == "QuiesceTimeout")
+    return "Guest agent quiesced the filesystem, but the freeze window timed out before completion. Snapshot is crash-consistent and may "
+           "not be application-consistent.";
+  if (indication == "QuiesceFailed")
+    return "Guest agent failed to quiesce the filesystem. Snapshot is crash-consistent and may not be application-consistent.";
+  if (indication == "PartialSnapshot")
+    return "Not all snapshotable volumes were included in the snapshot. Check status.snapshotVolumes for excluded volumes and VM "
+           "VolumeSnapshotStatus for details.";
   return "Unknown indication";
 }
 
@@ -73,7 +80,8 @@ bool locked_by(const json::Value& vm, const std::string& snapshot) {
   return vm.path({"status", "snapshotInProgress"}).as_string() == snapshot && has_finalizer(vm, k_source_finalizer);
 }
 
-SnapshotController::SnapshotController(World& world) : world_(world), queue_(world.timers, [this](const kube::Name& name) { reconcile(name); }) {
+SnapshotController::SnapshotController(World& world)
+    : world_(world), queue_(world.timers, [this](const kube::Name& name) { reconcile(name); }) {
   world.store.listen([this](const StoreChange& change) {
     const std::string& ns = namespace_of(change.object);
     if (change.kind == &snapshot_kind() && change.type != StoreChange::Type::deleted) enqueue({ns, name_of(change.object)});
@@ -167,7 +175,8 @@ bool SnapshotController::lock(const json::Value& snapshot, const json::Value& vm
     why = " snapshot \"" + other + "\" in progress";
     return false;
   }
-  world_.store.edit(vm_kind(), namespace_of(vm), name_of(vm), [&](json::Value& object) { object["status"].set("snapshotInProgress", name); });
+  world_.store.edit(vm_kind(), namespace_of(vm), name_of(vm),
+                    [&](json::Value& object) { object["status"].set("snapshotInProgress", name); });
   world_.store.edit(vm_kind(), namespace_of(vm), name_of(vm), [](json::Value& object) { add_finalizer(object, k_source_finalizer); });
   return true;
 }
@@ -211,7 +220,9 @@ void SnapshotController::make_content(const json::Value& snapshot, const json::V
     if (choice.name.empty()) continue;
     json::Value meta = claim->path({"metadata"});
     json::Value copy = json::Value::object({{"metadata", meta}, {"spec", claim->path({"spec"})}});
-    backups.push_back(json::Value::object({{"persistentVolumeClaim", copy}, {"volumeName", each.volume}, {"volumeSnapshotName", "vmsnapshot-" + uid_of(snapshot) + "-volume-" + each.volume}}));
+    backups.push_back(json::Value::object({{"persistentVolumeClaim", copy},
+                                           {"volumeName", each.volume},
+                                           {"volumeSnapshotName", "vmsnapshot-" + uid_of(snapshot) + "-volume-" + each.volume}}));
   }
   json::Value content = json::Value::object();
   content["metadata"].set("name", content_name(snapshot));
@@ -221,7 +232,8 @@ void SnapshotController::make_content(const json::Value& snapshot, const json::V
   content["spec"].set("virtualMachineSnapshotName", name_of(snapshot));
   content["spec"].set("volumeBackups", backups);
   world_.store.create(content_kind(), content);
-  world_.tell(snapshot_kind(), snapshot, "Normal", "SuccessfulVirtualMachineSnapshotContentCreate", "Successfully created VirtualMachineSnapshotContent " + content_name(snapshot));
+  world_.tell(snapshot_kind(), snapshot, "Normal", "SuccessfulVirtualMachineSnapshotContentCreate",
+              "Successfully created VirtualMachineSnapshotContent " + content_name(snapshot));
 }
 
 // True when there is nothing left to wait for.
@@ -239,7 +251,8 @@ void SnapshotController::finish_deletion(const json::Value& snapshot) {
   const bool gone = drop_content(snapshot);
   if (!gone && !ended(snapshot)) return queue_.add({namespace_of(snapshot), name_of(snapshot)}, k_retry);
   unlock(snapshot);
-  world_.store.edit(snapshot_kind(), namespace_of(snapshot), name_of(snapshot), [](json::Value& object) { remove_finalizer(object, k_finalizer); });
+  world_.store.edit(snapshot_kind(), namespace_of(snapshot), name_of(snapshot),
+                    [](json::Value& object) { remove_finalizer(object, k_finalizer); });
 }
 
 // ---- status ----
@@ -286,7 +299,8 @@ void SnapshotController::set_volumes(json::Value& status, const json::Value& con
       inside = inside || backup.path({"volumeName"}) == volume.path({"name"});
     }
     (inside ? included : excluded).push_back(volume.path({"name"}));
-    const bool counts = volume.find("persistentVolumeClaim") != nullptr || volume.find("dataVolume") != nullptr || volume.find("memoryDump") != nullptr;
+    const bool counts =
+        volume.find("persistentVolumeClaim") != nullptr || volume.find("dataVolume") != nullptr || volume.find("memoryDump") != nullptr;
     partial = partial || (!inside && counts);
   }
   json::Value lists = json::Value::object();
@@ -329,7 +343,9 @@ void SnapshotController::update_status(const kube::Name& name, const std::string
       holder["status"].set("phase", "InProgress");
       const bool ours = vm != nullptr && locked_by(*vm, name.name);
       set_condition(world_, holder, "Progressing", ours ? "True" : "False",
-                    ours ? "Source locked and operation in progress" : vm == nullptr ? "Source does not exist" : why_not_locked);
+                    ours            ? "Source locked and operation in progress"
+                    : vm == nullptr ? "Source does not exist"
+                                    : why_not_locked);
       set_indications(holder["status"], object);
       if (being_deleted(object)) {
         holder["status"].set("phase", "Deleting");

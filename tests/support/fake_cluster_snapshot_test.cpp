@@ -111,7 +111,8 @@ TEST_CASE("indications without agent, stopped, paused") {
     const base::Result<Value> again = f.cluster.put_subresource(k_vmi_sub, {"prod", "db-0"}, "pause", {}, f.call(), {});
     REQUIRE_FALSE(again.ok());
     CHECK(again.error().code() == base::ErrorCode::conflict);
-    CHECK(again.error().message().find("Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"db-0\": VMI is already paused") != std::string::npos);
+    CHECK(again.error().message().find(
+              "Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"db-0\": VMI is already paused") != std::string::npos);
     f.create(snapshot_of("db-0", "s1"));
     f.clock.advance(std::chrono::seconds(1));
     CHECK(f.indications("s1") == "Online Paused");
@@ -141,7 +142,8 @@ TEST_CASE("a refused cut is an error state that heals, or ends at the deadline")
     f.create(snapshot_of("db-0", "s1"));
     f.clock.advance(std::chrono::milliseconds(100));
     CHECK(f.reason("s1", "Progressing") == "False: In error state");
-    CHECK(f.snapshot("s1").path({"status", "error", "message"}).as_string().find("rig: snapshot refused by the array") != std::string::npos);
+    CHECK(f.snapshot("s1").path({"status", "error", "message"}).as_string().find("rig: snapshot refused by the array") !=
+          std::string::npos);
     f.clock.advance(std::chrono::seconds(5));
     CHECK(f.phase("s1") == "Succeeded");
     CHECK(f.snapshot("s1").path({"status", "error"}).is_null());
@@ -248,7 +250,10 @@ TEST_CASE("a freeze that takes longer than 10 s is refused and happens all the s
 TEST_CASE("Windows lets go after 10 s: QuiesceTimeout, and silence on 1.7.0") {
   for (const char* version : {"1.9.0", "1.7.0"}) {
     Fixture f({.ns = "prod", .name = "win", .storage_class = "rig", .knobs = {{"os", "windows"}}}, {.kubevirt = version});
-    Value slow = Value::object({{"apiVersion", "snapshot.storage.k8s.io/v1"}, {"kind", "VolumeSnapshotClass"}, {"driver", "csi.vmbackup.test"}, {"deletionPolicy", "Delete"}});
+    Value slow = Value::object({{"apiVersion", "snapshot.storage.k8s.io/v1"},
+                                {"kind", "VolumeSnapshotClass"},
+                                {"driver", "csi.vmbackup.test"},
+                                {"deletionPolicy", "Delete"}});
     slow["metadata"].set("name", "rig-snap");
     slow["parameters"].set("snapshotDelay", "12s");
     f.cluster.apply(slow);

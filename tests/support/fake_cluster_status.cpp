@@ -39,10 +39,8 @@ Answer plain_text(int status, std::string text) {
 }
 
 json::Value status_object(int code, const std::string& reason, const std::string& message, const json::Value& details) {
-  json::Value status = json::Value::object({{"kind", "Status"},
-                                            {"apiVersion", "v1"},
-                                            {"metadata", json::Value::object()},
-                                            {"status", code < 400 ? "Success" : "Failure"}});
+  json::Value status = json::Value::object(
+      {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", json::Value::object()}, {"status", code < 400 ? "Success" : "Failure"}});
   if (!message.empty()) status.set("message", message);
   if (!reason.empty()) status.set("reason", reason);
   if (!details.is_null()) status.set("details", details);
@@ -59,8 +57,9 @@ Answer unauthorized() { return failure(401, "Unauthorized", "Unauthorized"); }
 Answer forbidden(const std::string& user, const std::string& verb, const std::string& group, const std::string& plural,
                  const std::string& subresource, const std::string& ns, const std::string& name) {
   const std::string resource = subresource.empty() ? plural : plural + "/" + subresource;
-  std::string message = (group.empty() ? plural : plural + "." + group) + (name.empty() ? "" : " \"" + name + "\"") + " is forbidden: User \"" +
-                        user + "\" cannot " + verb + " resource \"" + resource + "\" in API group \"" + group + "\"";
+  std::string message = (group.empty() ? plural : plural + "." + group) + (name.empty() ? "" : " \"" + name + "\"") +
+                        " is forbidden: User \"" + user + "\" cannot " + verb + " resource \"" + resource + "\" in API group \"" + group +
+                        "\"";
   message += ns.empty() ? " at the cluster scope" : " in the namespace \"" + ns + "\"";
   return failure(403, "Forbidden", message, details_of(group, plural, name));
 }

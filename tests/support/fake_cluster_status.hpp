@@ -46,8 +46,8 @@ Answer conflict(const std::string& resource, const std::string& group, const std
                 const std::string& what);
 Answer bad_request(const std::string& message);
 Answer invalid(const Kind& kind, const std::string& name, const std::vector<Cause>& causes);
-Answer webhook_denied(const std::string& webhook, const std::string& message);                     // 400, no reason
-Answer webhook_invalid(const std::string& webhook, const std::vector<Cause>& causes);             // 422 with causes
+Answer webhook_denied(const std::string& webhook, const std::string& message);         // 400, no reason
+Answer webhook_invalid(const std::string& webhook, const std::vector<Cause>& causes);  // 422 with causes
 Answer method_not_allowed();
 Answer internal_error(const std::string& message);
 Answer expired(const std::string& message);

@@ -54,7 +54,8 @@ void StorageController::bind(const kube::Name& name) {
   const json::Value* found = world_.store.find(pvc_kind(), name.ns, name.name);
   if (found == nullptr) return;
   if (being_deleted(*found)) {
-    world_.store.edit(pvc_kind(), name.ns, name.name, [](json::Value& object) { remove_finalizer(object, "kubernetes.io/pvc-protection"); });
+    world_.store.edit(pvc_kind(), name.ns, name.name,
+                      [](json::Value& object) { remove_finalizer(object, "kubernetes.io/pvc-protection"); });
     return;
   }
   const json::Value claim = *found;
@@ -78,14 +79,18 @@ void StorageController::bind(const kube::Name& name) {
   json::Value& spec = pv["spec"];
   spec.set("capacity", capacity);
   spec.set("accessModes", claim.path({"spec", "accessModes"}));
-  spec.set("claimRef", json::Value::object({{"kind", "PersistentVolumeClaim"}, {"namespace", name.ns}, {"name", name.name}, {"uid", uid_of(claim)}, {"apiVersion", "v1"}}));
+  spec.set(
+      "claimRef",
+      json::Value::object(
+          {{"kind", "PersistentVolumeClaim"}, {"namespace", name.ns}, {"name", name.name}, {"uid", uid_of(claim)}, {"apiVersion", "v1"}}));
   spec.set("csi", json::Value::object({{"driver", sc->path({"provisioner"})}, {"volumeHandle", volume}}));
   spec.set("storageClassName", name_of(*sc));
   pv.set("status", json::Value::object({{"phase", "Bound"}}));
   world_.store.create(kind("PersistentVolume"), pv);
   world_.store.edit(pvc_kind(), name.ns, name.name, [&](json::Value& object) {
     object["spec"].set("volumeName", volume);
-    object.set("status", json::Value::object({{"phase", "Bound"}, {"accessModes", object.path({"spec", "accessModes"})}, {"capacity", capacity}}));
+    object.set("status",
+               json::Value::object({{"phase", "Bound"}, {"accessModes", object.path({"spec", "accessModes"})}, {"capacity", capacity}}));
   });
 }
 
@@ -97,8 +102,9 @@ std::string StorageController::knob(const json::Value& snapshot, const std::stri
   const std::string sc = claim == nullptr ? "" : claim->path({"spec", "storageClassName"}).as_string();
   std::string best;
   std::size_t length = 0;
-  for (const json::Value* owner : {world_.store.find(kind("StorageClass"), "", sc),
-                                   world_.store.find(kind("VolumeSnapshotClass"), "", snapshot.path({"spec", "volumeSnapshotClassName"}).as_string())}) {
+  for (const json::Value* owner :
+       {world_.store.find(kind("StorageClass"), "", sc),
+        world_.store.find(kind("VolumeSnapshotClass"), "", snapshot.path({"spec", "volumeSnapshotClassName"}).as_string())}) {
     if (owner == nullptr) continue;
     for (const json::Member& parameter : owner->path({"parameters"}).members()) {
       const std::size_t at = parameter.first.find('@');
@@ -124,13 +130,25 @@ void StorageController::begin(const json::Value& snapshot) {
   const std::string& wanted = snapshot.path({"spec", "volumeSnapshotClassName"}).as_string();
   const json::Value* vs_class = world_.store.find(kind("VolumeSnapshotClass"), "", wanted);
   const json::Value* claim = world_.store.find(pvc_kind(), name.ns, claim_of(snapshot));
-  if (vs_class == nullptr) return fail(name, "Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io \"" + wanted + "\" not found");
-  if (claim == nullptr) return fail(name, "Failed to create snapshot content with error snapshot controller failed to update " + name.name + " on API server: cannot get claim from snapshot");
+  if (vs_class == nullptr)
+    return fail(name, "Failed to get snapshot class with error volumesnapshotclass.snapshot.storage.k8s.io \"" + wanted + "\" not found");
+  if (claim == nullptr)
+    return fail(name, "Failed to create snapshot content with error snapshot controller failed to update " + name.name +
+                          " on API server: cannot get claim from snapshot");
   const std::string content = "snapcontent-" + uid_of(snapshot);
   json::Value object = json::Value::object();
   object["metadata"].set("name", content);
   object["metadata"].set("finalizers", json::Value::array({k_content}));
-  object.set("spec", json::Value::object({{"deletionPolicy", vs_class->path({"deletionPolicy"})}, {"driver", vs_class->path({"driver"})}, {"source", json::Value::object({{"volumeHandle", claim->path({"spec", "volumeName"})}})}, {"sourceVolumeMode", claim->path({"spec", "volumeMode"})}, {"volumeSnapshotClassName", wanted}, {"volumeSnapshotRef", json::Value::object({{"apiVersion", "snapshot.storage.k8s.io/v1"}, {"kind", "VolumeSnapshot"}, {"name", name.name}, {"namespace", name.ns}, {"uid", uid_of(snapshot)}})}}));
+  object.set("spec", json::Value::object({{"deletionPolicy", vs_class->path({"deletionPolicy"})},
+                                          {"driver", vs_class->path({"driver"})},
+                                          {"source", json::Value::object({{"volumeHandle", claim->path({"spec", "volumeName"})}})},
+                                          {"sourceVolumeMode", claim->path({"spec", "volumeMode"})},
+                                          {"volumeSnapshotClassName", wanted},
+                                          {"volumeSnapshotRef", json::Value::object({{"apiVersion", "snapshot.storage.k8s.io/v1"},
+                                                                                     {"kind", "VolumeSnapshot"},
+                                                                                     {"name", name.name},
+                                                                                     {"namespace", name.ns},
+                                                                                     {"uid", uid_of(snapshot)}})}}));
   if (world_.store.find(vsc_kind(), "", content) == nullptr) world_.store.create(vsc_kind(), object);
   world_.store.edit(vs_kind(), name.ns, name.name, [&](json::Value& vs) {
     add_finalizer(vs, k_as_source);
@@ -165,7 +183,8 @@ void StorageController::take_cut(const kube::Name& name, const std::string& uid)
     const json::Value* vsc = world_.store.find(vsc_kind(), "", content);
     const std::string handle = vsc == nullptr ? "" : vsc->path({"spec", "source", "volumeHandle"}).as_string();
     const std::string code = knob(snapshot, "failCode").empty() ? "Internal" : knob(snapshot, "failCode");
-    fail(name, "Failed to check and update snapshot content: failed to take snapshot of the volume " + handle + ": \"rpc error: code = " + code + " desc = " + *why + "\"");
+    fail(name, "Failed to check and update snapshot content: failed to take snapshot of the volume " + handle +
+                   ": \"rpc error: code = " + code + " desc = " + *why + "\"");
     const int tries = std::min(++attempts_[uid], 3);
     world_.timers.in(k_retry * tries, [this, name, uid] { take_cut(name, uid); });
     return;
@@ -205,7 +224,8 @@ void StorageController::fail(const kube::Name& name, const std::string& message)
 
 void StorageController::remove(const json::Value& snapshot) {
   const std::string content = "snapcontent-" + uid_of(snapshot);
-  if (const json::Value* vsc = world_.store.find(vsc_kind(), "", content); vsc != nullptr && vsc->path({"spec", "deletionPolicy"}).as_string() != "Retain") {
+  if (const json::Value* vsc = world_.store.find(vsc_kind(), "", content);
+      vsc != nullptr && vsc->path({"spec", "deletionPolicy"}).as_string() != "Retain") {
     world_.store.erase_now(vsc_kind(), "", content);
   }
   attempts_.erase(uid_of(snapshot));
@@ -240,7 +260,8 @@ ClassChoice snapshot_class_of(const World& world, const json::Value& claim) {
     if (each->path({"driver"}).as_string() != sc->path({"provisioner"}).as_string()) continue;
     candidates.push_back(name_of(*each));
     // The key counts, whatever its value.
-    if (!each->path({"metadata", "annotations", "snapshot.storage.kubernetes.io/is-default-class"}).is_null() && fallback.empty()) fallback = name_of(*each);
+    if (!each->path({"metadata", "annotations", "snapshot.storage.kubernetes.io/is-default-class"}).is_null() && fallback.empty())
+      fallback = name_of(*each);
   }
   if (candidates.size() <= 1) return {candidates.empty() ? "" : candidates.front(), ""};
   if (!fallback.empty()) return {fallback, ""};

@@ -112,7 +112,8 @@ std::vector<const json::Value*> Store::list(const Kind& kind, const std::string&
 json::Value Store::prepare(const Kind& kind, json::Value object) {
   json::Value meta = object.path({"metadata"});
   if (!meta.is_object()) meta = json::Value::object();
-  for (const char* key : {"resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"}) meta.erase(key);
+  for (const char* key : {"resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"})
+    meta.erase(key);
   if (meta.path({"name"}).as_string().empty()) {
     const std::string prefix = meta.path({"generateName"}).as_string();
     meta.set("name", prefix + new_uid().substr(0, 5));
@@ -122,7 +123,8 @@ json::Value Store::prepare(const Kind& kind, json::Value object) {
   meta.set("creationTimestamp", now_text());
   if (kind.custom || kind.kind == "Deployment") meta.set("generation", 1);
   // The order of a real server's answers: apiVersion, kind, metadata, then the rest.
-  json::Value result = json::Value::object({{"apiVersion", object.path({"apiVersion"})}, {"kind", kind.kind}, {"metadata", std::move(meta)}});
+  json::Value result =
+      json::Value::object({{"apiVersion", object.path({"apiVersion"})}, {"kind", kind.kind}, {"metadata", std::move(meta)}});
   for (const json::Member& member : object.members()) {
     if (result.find(member.first) == nullptr) result.set(member.first, member.second);
   }

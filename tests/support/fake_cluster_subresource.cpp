@@ -100,7 +100,11 @@ json::Value file_systems(const json::Value& vmi) {
   for (const json::Value& volume : vmi.path({"spec", "volumes"}).items()) {
     if (volume.find("persistentVolumeClaim") == nullptr && volume.find("dataVolume") == nullptr) continue;
     const std::string disk = std::string("vd") + static_cast<char>('a' + number);
-    items.push_back(json::Value::object({{"diskName", disk + "1"}, {"mountPoint", number == 0 ? "/" : "/data" + std::to_string(number)}, {"fileSystemType", "ext4"}, {"usedBytes", 104857600}, {"totalBytes", 1073741824}}));
+    items.push_back(json::Value::object({{"diskName", disk + "1"},
+                                         {"mountPoint", number == 0 ? "/" : "/data" + std::to_string(number)},
+                                         {"fileSystemType", "ext4"},
+                                         {"usedBytes", 104857600},
+                                         {"totalBytes", 1073741824}}));
     ++number;
   }
   return items;
@@ -122,7 +126,12 @@ Answer Guests::info(const kube::Name& name, const std::string& what) const {
   for (const char* each : {"guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"}) {
     if (blocked != "absent") commands.push_back(command(each, blocked != "true"));
   }
-  json::Value answer = json::Value::object({{"guestAgentVersion", "9.1.0"}, {"supportedCommands", commands}, {"hostname", name.name}, {"os", vmi->path({"status", "guestOSInfo"})}, {"timezone", "UTC, 0"}, {"fsInfo", json::Value::object({{"disks", file_systems(*vmi)}})}});
+  json::Value answer = json::Value::object({{"guestAgentVersion", "9.1.0"},
+                                            {"supportedCommands", commands},
+                                            {"hostname", name.name},
+                                            {"os", vmi->path({"status", "guestOSInfo"})},
+                                            {"timezone", "UTC, 0"},
+                                            {"fsInfo", json::Value::object({{"disks", file_systems(*vmi)}})}});
   if (found->second.told_frozen) answer.set("fsFreezeStatus", "frozen");
   return good(answer);
 }

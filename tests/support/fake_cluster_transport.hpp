@@ -11,7 +11,8 @@
 
 namespace vmbackup::test {
 
-// Requests come from `user`; no user is answered 401. `world` must outlive the transport and its streams. A broken connection is `unavailable`.
+// Requests come from `user`; no user is answered 401. `world` must outlive the transport and its streams. A broken connection is
+// `unavailable`.
 std::unique_ptr<kube::Transport> make_memory_transport(World& world, std::optional<std::string> user, std::vector<std::string> groups);
 
 }  // namespace vmbackup::test

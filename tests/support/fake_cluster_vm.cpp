@@ -28,7 +28,8 @@ VmController::VmController(World& world) : world_(world), queue_(world.timers, [
     const base::Duration soon = world_.options.speed.react;
     const kube::Name name{namespace_of(change.object), name_of(change.object)};
     if (change.kind == &vm_kind() || change.kind == &vmi_kind()) return queue_.add(name, soon);
-    const bool storage = change.kind == &kind("StorageClass") || change.kind == &kind("VolumeSnapshotClass") || change.kind == &kind("StorageProfile");
+    const bool storage =
+        change.kind == &kind("StorageClass") || change.kind == &kind("VolumeSnapshotClass") || change.kind == &kind("StorageProfile");
     if (!storage && change.kind != &pvc_kind()) return;
     for (const json::Value* vm : world_.store.list(vm_kind(), storage ? "" : name.ns)) queue_.add({namespace_of(*vm), name_of(*vm)}, soon);
   });
@@ -56,7 +57,8 @@ void VmController::reconcile(const kube::Name& name) {
   make_data_volumes(vm);
   const std::string strategy = strategy_of(vm);
   bool wanted = strategy == "Always" || strategy == "Once" || strategy == "RerunOnFailure";
-  for (const json::Value& change : vm.path({"status", "stateChangeRequests"}).items()) wanted = change.path({"action"}).as_string() == "Start";
+  for (const json::Value& change : vm.path({"status", "stateChangeRequests"}).items())
+    wanted = change.path({"action"}).as_string() == "Start";
   if (strategy == "Manual" && vm.path({"status", "stateChangeRequests"}).items().empty()) wanted = vmi != nullptr;
   if (wanted && vmi == nullptr && claims_ready(vm)) start(vm);
   if (!wanted && vmi != nullptr && !being_deleted(*vmi)) world_.store.remove(vmi_kind(), name.ns, name.name);
@@ -122,7 +124,8 @@ void VmController::start(const json::Value& vm) {
 
 void VmController::set_phase(json::Value& vmi, const std::string& phase) {
   vmi["status"].set("phase", phase);
-  vmi["status"]["phaseTransitionTimestamps"].push_back(json::Value::object({{"phase", phase}, {"phaseTransitionTimestamp", world_.store.now_text()}}));
+  vmi["status"]["phaseTransitionTimestamps"].push_back(
+      json::Value::object({{"phase", phase}, {"phaseTransitionTimestamp", world_.store.now_text()}}));
 }
 
 void VmController::bring_up(const kube::Name& name, const std::string& uid) {
@@ -144,7 +147,9 @@ void VmController::make_pod(const json::Value& vmi) {
   json::Value pod = json::Value::object();
   pod["metadata"].set("name", "virt-launcher-" + name_of(vmi) + "-" + world_.store.new_uid().substr(0, 5));
   pod["metadata"].set("namespace", namespace_of(vmi));
-  pod["metadata"].set("labels", json::Value::object({{"kubevirt.io", "virt-launcher"}, {"kubevirt.io/created-by", uid_of(vmi)}, {"vm.kubevirt.io/name", name_of(vmi)}}));
+  pod["metadata"].set(
+      "labels", json::Value::object(
+                    {{"kubevirt.io", "virt-launcher"}, {"kubevirt.io/created-by", uid_of(vmi)}, {"vm.kubevirt.io/name", name_of(vmi)}}));
   pod["metadata"].set("annotations", json::Value::object({{"kubevirt.io/domain", name_of(vmi)}}));
   pod["metadata"].set("ownerReferences", json::Value::array({owner_reference(vmi_kind(), vmi)}));
   json::Value volumes = json::Value::array();
@@ -152,9 +157,13 @@ void VmController::make_pod(const json::Value& vmi) {
     const std::string& claim = volume.path({"persistentVolumeClaim", "claimName"}).as_string();
     const std::string& data_volume = volume.path({"dataVolume", "name"}).as_string();
     if (claim.empty() && data_volume.empty()) continue;
-    volumes.push_back(json::Value::object({{"name", volume.path({"name"})}, {"persistentVolumeClaim", json::Value::object({{"claimName", claim.empty() ? data_volume : claim}})}}));
+    volumes.push_back(
+        json::Value::object({{"name", volume.path({"name"})},
+                             {"persistentVolumeClaim", json::Value::object({{"claimName", claim.empty() ? data_volume : claim}})}}));
   }
-  pod.set("spec", json::Value::object({{"nodeName", "node01"}, {"containers", json::Value::array({json::Value::object({{"name", "compute"}})})}, {"volumes", volumes}}));
+  pod.set("spec", json::Value::object({{"nodeName", "node01"},
+                                       {"containers", json::Value::array({json::Value::object({{"name", "compute"}})})},
+                                       {"volumes", volumes}}));
   pod.set("status", json::Value::object({{"phase", "Running"}}));
   const json::Value made = world_.store.create(kind("Pod"), pod);
   world_.store.edit(vmi_kind(), namespace_of(vmi), name_of(vmi), [&](json::Value& object) {
@@ -172,14 +181,16 @@ void VmController::make_running(const kube::Name& name, const std::string& uid) 
     set_condition(world_, object, "StorageLiveMigratable", "True");
     json::Value statuses = json::Value::array();
     for (const json::Value& volume : object.path({"spec", "volumes"}).items()) {
-      statuses.push_back(json::Value::object({{"name", volume.path({"name"})}, {"target", std::string("vd") + static_cast<char>('a' + statuses.items().size())}}));
+      statuses.push_back(json::Value::object(
+          {{"name", volume.path({"name"})}, {"target", std::string("vd") + static_cast<char>('a' + statuses.items().size())}}));
     }
     object["status"].set("volumeStatus", statuses);
   });
   world_.guests->boot(name);
   const std::string power = world_.guests->knob(name, "power", "on").mode;
   if (power == "on") return;
-  world_.timers.in(world_.options.speed.react, [this, name, uid, power] { power_off(name, uid, power == "crash" ? "Failed" : "Succeeded"); });
+  world_.timers.in(world_.options.speed.react,
+                   [this, name, uid, power] { power_off(name, uid, power == "crash" ? "Failed" : "Succeeded"); });
 }
 
 void VmController::shut_down(const kube::Name& name) {
@@ -219,7 +230,8 @@ void VmController::end_instance(const kube::Name& name) {
   const json::Value* vm = world_.store.find(vm_kind(), name.ns, name.name);
   vmi = world_.store.find(vmi_kind(), name.ns, name.name);
   const std::string strategy = vm == nullptr ? "" : strategy_of(*vm);
-  const bool again = strategy == "Always" || strategy == "Halted" || vm == nullptr || (strategy == "RerunOnFailure" && phase_of(*vmi) == "Failed");
+  const bool again =
+      strategy == "Always" || strategy == "Halted" || vm == nullptr || (strategy == "RerunOnFailure" && phase_of(*vmi) == "Failed");
   if (!being_deleted(*vmi) && again) world_.store.remove(vmi_kind(), name.ns, name.name);
   vmi = world_.store.find(vmi_kind(), name.ns, name.name);
   if (vmi == nullptr || !being_deleted(*vmi)) return;
@@ -251,8 +263,9 @@ json::Value volume_statuses(const World& world, const json::Value& vm) {
       const json::Value* claim = world.store.find(pvc_kind(), namespace_of(vm), each.claim);
       const ClassChoice choice = claim == nullptr ? ClassChoice{"", "PVC not found"} : snapshot_class_of(world, *claim);
       const std::string storage_class = claim == nullptr ? "" : claim->path({"spec", "storageClassName"}).as_string();
-      reason = !choice.error.empty()  ? choice.error
-               : choice.name.empty() ? "No VolumeSnapshotClass: Volume snapshots are not configured for this StorageClass [" + storage_class + "] [" + name + "]"
+      reason = !choice.error.empty() ? choice.error
+               : choice.name.empty() ? "No VolumeSnapshotClass: Volume snapshots are not configured for this StorageClass [" +
+                                           storage_class + "] [" + name + "]"
                                      : "";
     }
     json::Value entry = json::Value::object({{"enabled", reason.empty()}, {"name", name}});
@@ -312,7 +325,8 @@ std::vector<VolumeClaim> volume_claims(const json::Value& vm) {
   std::vector<VolumeClaim> result;
   for (const json::Value& volume : vm.path({"spec", "template", "spec", "volumes"}).items()) {
     const std::string& name = volume.path({"name"}).as_string();
-    for (const auto& [source, key] : {std::pair<const char*, const char*>{"persistentVolumeClaim", "claimName"}, {"dataVolume", "name"}, {"memoryDump", "claimName"}}) {
+    for (const auto& [source, key] :
+         {std::pair<const char*, const char*>{"persistentVolumeClaim", "claimName"}, {"dataVolume", "name"}, {"memoryDump", "claimName"}}) {
       const std::string& claim = volume.path({source, key}).as_string();
       if (!claim.empty()) result.push_back({name, claim});
     }

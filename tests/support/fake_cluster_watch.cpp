@@ -1,5 +1,6 @@
 #include "support/fake_cluster_watch.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace vmbackup::test {
@@ -83,6 +84,10 @@ void Watches::end_all(bool expired) {
   }
 }
 
+bool Watches::watched(const Kind& kind) const {
+  return std::any_of(watches_.begin(), watches_.end(), [&kind](const auto& each) { return each.second.kind == &kind; });
+}
+
 void Watches::tell(std::uint64_t number, const StoreChange& change) {
   const Watch& watch = watches_.at(number);
   if (!watch.ns.empty() && namespace_of(change.object) != watch.ns) return;
@@ -135,10 +140,11 @@ void Watches::arm_bookmark(std::uint64_t number) {
   watches_.at(number).bookmark = world_.timers.in(world_.options.bookmarks, [this, number] {
     const Watch& watch = watches_.at(number);
     const std::string api_version = watch.kind->api_version(watch.version);
-    watch.exchange.event("BOOKMARK", json::Value::object({{"kind", watch.kind->kind},
-                                                          {"apiVersion", api_version},
-                                                          {"metadata", json::Value::object({{"resourceVersion", std::to_string(world_.store.version())},
-                                                                                            {"creationTimestamp", nullptr}})}}));
+    watch.exchange.event("BOOKMARK",
+                         json::Value::object({{"kind", watch.kind->kind},
+                                              {"apiVersion", api_version},
+                                              {"metadata", json::Value::object({{"resourceVersion", std::to_string(world_.store.version())},
+                                                                                {"creationTimestamp", nullptr}})}}));
     arm_bookmark(number);
   });
 }

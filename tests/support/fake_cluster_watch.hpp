@@ -13,12 +13,13 @@ namespace vmbackup::test {
 class Watches {
  public:
   explicit Watches(World& world);
-  // Starts one: answers at once with what is missed since resourceVersion (or with all objects where there is none), then with each change. A version
-  // that is forgotten gives the error event 410. `fault`: how it will go wrong.
+  // Starts one: answers at once with what is missed since resourceVersion (or with all objects where there is none), then with each change.
+  // A version that is forgotten gives the error event 410. `fault`: how it will go wrong.
   std::uint64_t start(const Request& request, const Route& route, const Exchange& exchange, const std::optional<Fault>& fault);
   void stop(std::uint64_t number);
   // Ends all: cleanly, or with the error event 410.
   void end_all(bool expired);
+  bool watched(const Kind& kind) const;
 
  private:
   struct Watch {

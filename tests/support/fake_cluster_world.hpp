@@ -1,4 +1,5 @@
-// The parts of a FakeCluster, put together, and the one way in for requests. For the files fake_cluster_*.cpp and the server in tests/sandbox.
+// The parts of a FakeCluster, put together, and the one way in for requests. For the files fake_cluster_*.cpp and the server in
+// tests/sandbox.
 #pragma once
 
 #include <deque>
@@ -61,8 +62,8 @@ struct World {
   ClusterOptions options;  // only the speed may change
   // Protects all below. Recursive, since listeners and callbacks nest.
   mutable std::recursive_mutex mutex;
-  int depth = 0;                                    // of Sections
-  std::deque<std::function<void()>> after;          // run when the outermost Section ends, without the mutex
+  int depth = 0;                            // of Sections
+  std::deque<std::function<void()>> after;  // run when the outermost Section ends, without the mutex
   Timers timers;
   Store store;
   FaultBook faults;
