@@ -73,6 +73,7 @@ Result<SnapshotWatch::Verdict> SnapshotWatch::take(const kube::Change& change, M
   if (change.source == snapshot_source_) return take_snapshot_change(change, milestone);
   if (change.type == kube::Change::Type::lost) {
     const bool is_content = change.source == content_source_;
+    volumes_lost_ = volumes_lost_ || !is_content;
     const std::string kind = is_content ? "VirtualMachineSnapshotContents" : "VolumeSnapshots";
     const std::string why = change.error ? change.error->message() : "unknown";
     unreadable_.push_back(kind + " may not be read: " + why);
@@ -183,13 +184,20 @@ void SnapshotWatch::tell_changes() {
   told_ = std::move(now);
 }
 
+// Every VolumeSnapshot that the content names was seen, or none may be.
+bool SnapshotWatch::volumes_seen() const {
+  const std::vector<DiskReport> disks = assemble(*parts_).disks;
+  const auto named = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk.volume_snapshot.empty(); });
+  return volumes_lost_ || parts_->volume_snapshots.size() >= static_cast<std::size_t>(named);
+}
+
 // The snapshot's word may reach us before those of its parts, which come by watches of their own.
 void SnapshotWatch::settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop) {
   if (milestone == Milestone::deleted || !parts_) return;
   const base::Deadline until = base::Deadline::after(clock_, k_settle).sooner(deadline);
   const auto settled = [&] {
     const bool content_known = parts_->content.has_value() || !unreadable_.empty();
-    return content_known && unfinished_disks(*parts_, milestone == Milestone::ready).empty();
+    return content_known && volumes_seen() && unfinished_disks(*parts_, milestone == Milestone::ready).empty();
   };
   while (!settled()) {
     const Result<kube::Change> change = follower_.next(until, stop);

@@ -51,6 +51,7 @@ class SnapshotWatch {
   void follow_parts();
   void tell(Event::Kind kind, std::string text = {}, std::string disk = {});
   void tell_changes();
+  bool volumes_seen() const;
   void settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop);
   base::Error explain(const base::Error& error) const;
   base::Error failure() const;
@@ -68,6 +69,7 @@ class SnapshotWatch {
   std::optional<SnapshotItem> told_;  // the state that the observer knows
   std::string last_error_;            // the last error that the objects held; Failed itself names only the deadline
   std::vector<std::string> unreadable_;
+  bool volumes_lost_ = false;  // VolumeSnapshots may not be read
 };
 
 }  // namespace vmbackup::backup
