@@ -117,7 +117,7 @@ void bind_failure_deadline(Flags& flags, std::optional<base::Duration>& target) 
                  .fallback = "5m, by KubeVirt",
                  .set = [&target](const std::string& text) {
                    base::Duration parsed{};
-                   const base::Result<void> taken = duration_into(
+                   base::Result<void> taken = duration_into(
                        parsed,
                        {.least = std::chrono::seconds(1),
                         .why_not_zero = "0 would switch off KubeVirt's deadline and with it the timer that thaws the guest "

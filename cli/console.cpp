@@ -50,7 +50,7 @@ void Console::result(const json::Value& report, int exit_code) {
   record("result", json::Value::object({{"exitCode", exit_code}, {"report", report}}));
 }
 
-void Console::record(const std::string& type, json::Value object) {
+void Console::record(const std::string& type, const json::Value& object) {
   if (look_.style != ProgressStyle::json) return;
   json::Value whole = json::Value::object({{"type", type}, {"time", base::format_time(clock_.wall_now())}});
   for (const json::Member& member : object.members()) whole.set(member.first, member.second);

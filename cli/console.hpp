@@ -43,7 +43,7 @@ class Console {
   // The result of a run, in the style `json` only.
   void result(const json::Value& report, int exit_code);
   // A JSON object of type `type`, in the style `json` only.
-  void record(const std::string& type, json::Value object);
+  void record(const std::string& type, const json::Value& object);
   // Text with its own line ends, dropped in the style `json`.
   void block(const std::string& text);
 

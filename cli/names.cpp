@@ -105,7 +105,7 @@ SetText names_into(std::vector<std::string>& target, Names kind) {
 SetText namespace_into(std::string& target) {
   return [&target](const std::string& text) -> Result<void> {
     if (!text.empty()) {
-      if (const Result<void> good = check_dns_label(text); !good) return good;
+      if (Result<void> good = check_dns_label(text); !good) return good;
     }
     target = text;
     return {};

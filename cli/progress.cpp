@@ -57,7 +57,7 @@ std::string subject_of(const Event& event) { return base::printable(event.ns + '
 std::string event_text(const Event& event) {
   const std::string object = base::printable(event.object, 512);
   const std::string disk = "disk " + base::printable(event.disk, 256);
-  const std::string text = base::printable(event.text, 1024);
+  std::string text = base::printable(event.text, 1024);
   switch (event.kind) {
     case Event::Kind::planned:
       return "planned snapshot " + object;

@@ -62,6 +62,7 @@ Entry look_at(const Options& options, Context& context, const std::string& name,
 
 std::vector<backup::DeleteItem> items_of(const std::vector<Entry>& entries) {
   std::vector<backup::DeleteItem> items;
+  items.reserve(entries.size());
   for (const Entry& entry : entries) items.push_back(entry.item);
   return items;
 }
