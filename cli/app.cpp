@@ -74,7 +74,11 @@ class Session {
       world_.streams.out.write(std::string("kubectl-vmbackup ") + backup::tool_version() + '\n');
       return finish(ExitCode::done);
     }
-    return usage_error(Error(ErrorCode::usage, "no command was given"), nullptr, outer);
+    // Who types the bare name wants to see what there is; a script that lost its words must still notice.
+    Console console = make_console(common_, world_);
+    console.error(Error(ErrorCode::usage, "no command was given"), static_cast<int>(ExitCode::usage));
+    console.block(overview(commands_, program_));
+    return ExitCode::usage;
   }
 
   ExitCode unknown_command(const std::string& name) {

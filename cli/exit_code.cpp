@@ -46,11 +46,7 @@ ExitCode exit_code_of(const base::Error& error, int signal) {
 }
 
 ExitCode exit_code_of(const backup::SnapshotItem& item, const Judgement& judgement) {
-  if (item.error) {
-    const ExitCode code = exit_code_of(*item.error, judgement.signal);
-    // A conflict about an object that exists is one that was replaced under its name: that is no "try again later".
-    return code == ExitCode::busy && !item.uid.empty() ? ExitCode::failed : code;
-  }
+  if (item.error) return exit_code_of(*item.error, judgement.signal);
   if (item.outcome == backup::Outcome::failed) return ExitCode::failed;
   if (item.outcome == backup::Outcome::skipped) return ExitCode::done;
   if (judgement.judge_complete && !item.complete && !judgement.allow_partial) return ExitCode::weaker;

@@ -37,13 +37,14 @@ std::string disk_remark(const DiskReport& disk) {
 
 std::string disks_text(const std::vector<DiskReport>& disks, bool wide) {
   const bool remarks = std::any_of(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk_remark(disk).empty(); });
-  std::vector<std::string> columns = {"DISK", "CLAIM", "INCLUDED", "CUT", "VOLUMESNAPSHOT"};
-  if (wide) columns.insert(columns.end(), {"READY", "CLASS", "SOURCE"});
+  std::vector<std::string> columns = {"DISK", "CLAIM", "INCLUDED", "CUT", "READY"};
+  if (wide) columns.insert(columns.end(), {"CLASS", "SOURCE", "VOLUMESNAPSHOT"});
   if (remarks) columns.emplace_back("REASON");
   Table table(columns);
   for (const DiskReport& disk : disks) {
-    std::vector<std::string> cells = {disk.name, disk.claim, yes_no(disk.included), time_text(disk.cut_time), disk.volume_snapshot};
-    if (wide) cells.insert(cells.end(), {disk.ready ? yes_no(*disk.ready) : "", disk.snapshot_class, disk.source});
+    std::vector<std::string> cells = {disk.name, disk.claim, yes_no(disk.included), time_text(disk.cut_time),
+                                      disk.ready ? yes_no(*disk.ready) : ""};
+    if (wide) cells.insert(cells.end(), {disk.snapshot_class, disk.source, disk.volume_snapshot});
     if (remarks) cells.push_back(disk_remark(disk));
     table.add(cells);
   }

@@ -83,7 +83,17 @@ void settle_disks(const SnapshotParts& parts, std::vector<DiskReport>& disks) {
   }
 }
 
+// A failed snapshot protects nothing, whatever was begun for it.
+void drop_disks_of_failed(const SnapshotParts& parts, std::vector<DiskReport>& disks) {
+  if (parts.snapshot.phase != kubevirt::SnapshotPhase::failed) return;
+  for (DiskReport& disk : disks) {
+    if (disk.included) disk.reason = "the snapshot failed";
+    disk.included = false;
+  }
+}
+
 void judge_completeness(const SnapshotParts& parts, SnapshotItem& item) {
+  if (parts.snapshot.phase == kubevirt::SnapshotPhase::failed) return;
   const bool told = parts.content.has_value() || parts.snapshot.phase == kubevirt::SnapshotPhase::succeeded;
   bool any = false;
   bool all = true;
@@ -127,6 +137,7 @@ SnapshotItem assemble(const SnapshotParts& parts) {
   item.obstacle = snapshot.error.empty() ? snapshot.obstacle() : snapshot.error;
   item.disks = expected_disks(parts);
   settle_disks(parts, item.disks);
+  drop_disks_of_failed(parts, item.disks);
   judge_completeness(parts, item);
   return item;
 }

@@ -20,7 +20,9 @@ class Disappearance {
   Disappearance(kube::Client& client, base::Clock& clock, Observer& observer, const DeletePlan& plan)
       : clock_(clock), observer_(observer), plan_(plan), follower_(client, clock) {
     add(kubevirt::vm_snapshots(plan.api_version), plan.name.name, plan.uid, false);
-    if (!plan.retains) add(kubevirt::vm_snapshot_contents(plan.api_version), plan.content, {}, true);
+    if (plan.retains) return;
+    add(kubevirt::vm_snapshot_contents(plan.api_version), plan.content, {}, true);
+    for (const std::string& name : plan.volume_snapshots) add(kubevirt::volume_snapshots(), name, {}, true);
   }
 
   Result<void> wait(const base::Deadline& deadline, const std::stop_token& stop) {
@@ -127,6 +129,7 @@ Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, con
   if (!shown->content.empty()) rest.push_back(describe_content(plan));
   for (const DiskReport& disk : shown->disks) {
     if (disk.volume_snapshot.empty()) continue;
+    plan.volume_snapshots.push_back(disk.volume_snapshot);
     rest.push_back(kubevirt::describe(kubevirt::volume_snapshots(), {name.ns, disk.volume_snapshot}));
   }
   return plan;

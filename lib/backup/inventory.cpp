@@ -110,7 +110,7 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
   const Result<kube::ObjectList> list = client.list(kubevirt::vm_snapshots(*version), request.ns, kube::ListOptions{}, call, stop);
-  if (!list.ok()) return list.error().wrap("listing VirtualMachineSnapshots");
+  if (!list.ok()) return list.error();
   std::vector<SnapshotParts> found;
   for (const json::Value& object : list->items) {
     Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
@@ -125,9 +125,7 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
     return items;
   }
   const Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);
-  if (!contents.ok() && contents.error().code() != ErrorCode::forbidden) {
-    return contents.error().wrap("listing VirtualMachineSnapshotContents");
-  }
+  if (!contents.ok() && contents.error().code() != ErrorCode::forbidden) return contents.error();
   for (SnapshotParts& parts : found) {
     if (contents.ok()) {
       const auto content = contents->find({parts.snapshot.ns, kubevirt::content_name_of(parts.snapshot.uid)});
@@ -158,7 +156,7 @@ Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& vers
     if (object.error().code() == ErrorCode::not_found) {
       return not_found_with_suggestion(client, resource, name, object.error(), call, stop);
     }
-    return object.error().wrap("reading " + kubevirt::describe(resource, name));
+    return object.error();
   }
   Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*object);
   if (!snapshot.ok()) return snapshot.error();
@@ -189,7 +187,7 @@ SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& 
     item.outcome = Outcome::failed;
     const bool never_seen = reached.error().code() == ErrorCode::not_found && !watch.parts();
     item.error = never_seen ? not_found_with_suggestion(client, kubevirt::vm_snapshots(*version), name, reached.error(), call, stop)
-                            : reached.error();
+                            : reached.error().with_hint(next_step(name, watch.parts(), reached.error()));
   }
   item.seconds = base::to_seconds(clock.now() - begin);
   return item;

@@ -45,12 +45,14 @@ struct DeletePlan {
   std::string uid;
   std::string api_version;
   std::string content;
+  std::vector<std::string> volume_snapshots;
   bool retains = false;
 };
 // not_found: no such snapshot, with "did you mean".
 base::Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
                                      const std::stop_token& stop);
-// Sends the delete (UID as precondition) and waits until the snapshot and, unless it is retained, its content are gone.
+// Sends the delete (UID as precondition) and waits until the snapshot and, unless they are retained, its content
+// and VolumeSnapshots (which the garbage collector takes) are gone.
 // item.error: precondition (replaced since the plan), timeout (what still exists is named), cancelled, or what the client said.
 DeleteItem delete_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const DeletePlan& plan, bool wait,
                            const base::Deadline& deadline, const std::stop_token& stop);

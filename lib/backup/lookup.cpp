@@ -23,9 +23,10 @@ std::string plural_command(const kube::Resource& resource) {
 Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop) {
   const Result<std::vector<std::string>> served = client.served_versions(kubevirt::k_snapshot_group, call, stop);
   if (!served.ok()) {
-    if (served.error().code() != ErrorCode::not_found) return served.error().wrap("looking for the snapshot API");
-    return Error(ErrorCode::precondition, "this cluster does not serve the API group snapshot.kubevirt.io: KubeVirt is not installed here",
-                 "check the context: kubectl config current-context; kubectl get kubevirt -A");
+    if (served.error().code() != ErrorCode::not_found) return served.error();
+    return Error(ErrorCode::precondition,
+                 "this cluster does not serve the API group snapshot.kubevirt.io: KubeVirt, or its snapshot API, is not installed here",
+                 "is it the right cluster? look with: kubectl config current-context");
   }
   for (const char* version : {"v1beta1", "v1alpha1"}) {
     if (std::find(served->begin(), served->end(), version) != served->end()) return std::string(version);
@@ -39,13 +40,13 @@ Error not_found_with_suggestion(kube::Client& client, const kube::Resource& reso
   const std::string message = kubevirt::describe(resource, name) + " not found";
   const std::string list_hint = "list them with: " + plural_command(resource) + " -n " + name.ns;
   const Result<kube::ObjectList> list = client.list(resource, name.ns, kube::ListOptions{}, call, stop);
-  if (!list.ok()) return Error(error.code(), message, list_hint).with_reason(error.reason());
+  if (!list.ok()) return Error(error.code(), message, list_hint);
   std::vector<std::string> names;
   for (const json::Value& object : list->items) names.push_back(object.path({"metadata", "name"}).as_string());
   const std::optional<std::string> near = base::nearest(name.name, names);
   std::string hint = near ? "did you mean \"" + *near + "\"?" : list_hint;
   if (names.empty()) hint = "there is none in namespace " + name.ns + "; name another with -n";
-  return Error(error.code(), message, hint).with_reason(error.reason());
+  return Error(error.code(), message, hint);
 }
 
 }  // namespace vmbackup::backup

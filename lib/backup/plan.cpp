@@ -79,7 +79,7 @@ Result<void> check_vm(const kubevirt::VirtualMachine& vm, const std::string& wha
   }
   if (!vm.restore_in_progress.empty()) {
     return Error(ErrorCode::conflict, what + " is being restored by VirtualMachineRestore " + vm.restore_in_progress,
-                 "see: kubectl get virtualmachinerestore " + vm.restore_in_progress + " -n " + vm.ns);
+                 "look at it with: kubectl get virtualmachinerestore " + vm.restore_in_progress + " -n " + vm.ns);
   }
   return {};
 }
@@ -104,7 +104,7 @@ Result<void> check_disks(const std::vector<DiskReport>& disks, const std::string
   return Error(
              ErrorCode::precondition,
              "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
-             "see: kubectl get volumesnapshotclass, and the StorageClass of each claim")
+             "compare the drivers with: kubectl get storageclass,volumesnapshotclass")
       .with_causes(causes);
 }
 
@@ -121,7 +121,7 @@ Result<void> add_instance(kube::Client& client, SnapshotPlan& plan, const kube::
                               object.error().message());
       return {};
     }
-    return object.error().wrap("reading " + kubevirt::describe(resource, name));
+    return object.error();
   }
   const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
   if (!vmi.ok()) return vmi.error();
@@ -168,7 +168,7 @@ Result<SnapshotPlan> plan_snapshot(kube::Client& client, const SnapshotRequest& 
     if (object.error().code() == ErrorCode::not_found) {
       return not_found_with_suggestion(client, kubevirt::virtual_machines(), name, object.error(), call, stop);
     }
-    return object.error().wrap("reading " + what);
+    return object.error();
   }
   const Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
   if (!vm.ok()) return vm.error();

@@ -41,7 +41,7 @@ Result<json::Value> adopt_or_refuse(kube::Client& client, const SnapshotPlan& pl
   const kube::Name name{plan.snapshot.ns, plan.snapshot.name};
   const std::string what = kubevirt::describe(resource, name);
   Result<json::Value> object = client.get(resource, name, call, stop);
-  if (!object.ok()) return taken.wrap("creating " + what);
+  if (!object.ok()) return taken;
   const Result<kubevirt::VmSnapshot> found = kubevirt::decode_vm_snapshot(*object);
   if (!found.ok()) return found.error();
   const std::string run = found->label(k_run_label);
@@ -57,21 +57,12 @@ Result<json::Value> create(kube::Client& client, const SnapshotPlan& plan, const
   Result<json::Value> object = client.create(resource, plan.snapshot.ns, kubevirt::encode(plan.snapshot, plan.api_version), call, stop);
   if (object.ok()) return object;
   if (object.error().code() == ErrorCode::already_exists) return adopt_or_refuse(client, plan, object.error(), call, stop);
-  return with_gate_hint(object.error().wrap("creating " + kubevirt::describe(resource, {plan.snapshot.ns, plan.snapshot.name})));
+  return with_gate_hint(object.error());
 }
 
 // A create without an answer may have happened: the object is then named as left behind.
 bool may_exist(const Error& error) {
   return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout || error.code() == ErrorCode::cancelled;
-}
-
-std::string next_step(const SnapshotPlan& plan, const SnapshotParts& parts, const Error& error) {
-  if (error.code() == ErrorCode::not_found)
-    return "take a new snapshot: kubectl vmbackup snapshot " + plan.snapshot.vm + " -n " + plan.snapshot.ns;
-  if (parts.snapshot.phase == kubevirt::SnapshotPhase::failed || error.code() == ErrorCode::internal) {
-    return "remove it with: " + command_for("delete ", plan.snapshot);
-  }
-  return "KubeVirt goes on by itself and thaws the guest; follow it with: " + command_for("wait vmsnapshot/", plan.snapshot);
 }
 
 void finish(SnapshotItem& item, const SnapshotPlan& plan, const SnapshotWatch& watch, const Result<void>& reached) {
@@ -83,7 +74,7 @@ void finish(SnapshotItem& item, const SnapshotPlan& plan, const SnapshotWatch& w
     item.outcome = Outcome::failed;
     item.error = reached.error();
     if (!watch.parts()) return;
-    item.error = reached.error().with_hint(next_step(plan, *watch.parts(), reached.error()));
+    item.error = reached.error().with_hint(next_step({plan.snapshot.ns, plan.snapshot.name}, watch.parts(), reached.error()));
     const bool there = reached.error().code() != ErrorCode::not_found || watch.parts()->snapshot.deleting;
     if (there) item.left.push_back(state_in_words(watch.parts()->snapshot));
     return;
@@ -119,7 +110,7 @@ SnapshotItem take_snapshot(kube::Client& client, base::Clock& clock, Observer& o
     item.outcome = Outcome::failed;
     item.error = created.error();
     if (may_exist(created.error())) {
-      item.left.push_back("VirtualMachineSnapshot " + item.ns + "/" + item.name + ", perhaps: the create was not answered");
+      item.left.push_back("VirtualMachineSnapshot " + item.ns + "/" + item.name + ", perhaps: the server did not say whether it was made");
       item.error = created.error().with_hint("see whether it exists: " + command_for("show ", plan.snapshot));
     }
     item.seconds = base::to_seconds(clock.now() - begin);

@@ -32,6 +32,7 @@ SnapshotWatch::SnapshotWatch(kube::Client& client, base::Clock& clock, Observer&
     : client_(client), clock_(clock), observer_(observer), target_(std::move(target)), follower_(client, clock) {
   snapshot_source_ = follower_.follow(kubevirt::vm_snapshots(target_.api_version), target_.name.ns,
                                       {.label_selector = {}, .field_selector = "metadata.name=" + target_.name.name, .optional = false});
+  parts_.planned = target_.planned;
   if (!target_.uid.empty()) follow_parts();
 }
 
@@ -80,16 +81,16 @@ Result<SnapshotWatch::Verdict> SnapshotWatch::take(const kube::Change& change, M
     observer_.on({Event::Kind::unreadable, target_.name.ns, target_.vm, kind, {}, why, clock_.wall_now()});
     return Verdict::waiting;
   }
-  if (change.type == kube::Change::Type::synced || !parts_) return Verdict::waiting;
+  if (change.type == kube::Change::Type::synced) return Verdict::waiting;
   if (change.source == content_source_ && change.type == kube::Change::Type::present) take_content(change.object);
   if (change.source == volume_source_) take_volume_snapshot(change);
-  tell_changes();
+  if (seen_) tell_changes();
   return Verdict::waiting;
 }
 
 Result<SnapshotWatch::Verdict> SnapshotWatch::take_snapshot_change(const kube::Change& change, Milestone milestone) {
   if (change.type == kube::Change::Type::synced) {
-    if (parts_) return Verdict::waiting;
+    if (seen_) return Verdict::waiting;
     if (milestone == Milestone::deleted) return Verdict::reached;
     return Error(ErrorCode::not_found, what() + (target_.uid.empty() ? " not found" : " was deleted by someone else"));
   }
@@ -107,21 +108,18 @@ Result<SnapshotWatch::Verdict> SnapshotWatch::take_snapshot_change(const kube::C
   }
   Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(change.object);
   if (!snapshot.ok()) return snapshot.error();
-  if (!parts_) {
-    parts_ = SnapshotParts{};
-    parts_->planned = target_.planned;
-  }
-  parts_->snapshot = std::move(*snapshot);
-  target_.uid = parts_->snapshot.uid;
-  if (target_.vm.empty()) target_.vm = parts_->snapshot.source_name;
+  seen_ = true;
+  parts_.snapshot = std::move(*snapshot);
+  target_.uid = parts_.snapshot.uid;
+  if (target_.vm.empty()) target_.vm = parts_.snapshot.source_name;
   follow_parts();
-  if (!parts_->snapshot.error.empty()) last_error_ = parts_->snapshot.error;
+  if (!parts_.snapshot.error.empty()) last_error_ = parts_.snapshot.error;
   tell_changes();
   return judge(milestone);
 }
 
 Result<SnapshotWatch::Verdict> SnapshotWatch::judge(Milestone milestone) const {
-  const kubevirt::VmSnapshot& snapshot = parts_->snapshot;
+  const kubevirt::VmSnapshot& snapshot = parts_.snapshot;
   if (milestone == Milestone::deleted) return Verdict::waiting;
   if (snapshot.phase == SnapshotPhase::failed) return failure();
   if (snapshot.deleting) return Error(ErrorCode::not_found, what() + " is being deleted by someone else while it is waited for");
@@ -136,13 +134,13 @@ void SnapshotWatch::take_content(const json::Value& object) {
     tell(Event::Kind::warning, content.error().message());
     return;
   }
-  parts_->content = std::move(*content);
-  if (!parts_->content->error.empty()) last_error_ = parts_->content->error;
+  parts_.content = std::move(*content);
+  if (!parts_.content->error.empty()) last_error_ = parts_.content->error;
 }
 
 void SnapshotWatch::take_volume_snapshot(const kube::Change& change) {
   if (!name_of(change.object).starts_with(kubevirt::volume_snapshot_prefix(target_.uid))) return;
-  std::vector<kubevirt::VolumeSnapshot>& list = parts_->volume_snapshots;
+  std::vector<kubevirt::VolumeSnapshot>& list = parts_.volume_snapshots;
   std::erase_if(list, [&](const kubevirt::VolumeSnapshot& known) { return known.name == name_of(change.object); });
   if (change.type != kube::Change::Type::present) return;
   Result<kubevirt::VolumeSnapshot> snapshot = kubevirt::decode_volume_snapshot(change.object);
@@ -159,45 +157,47 @@ void SnapshotWatch::tell(Event::Kind kind, std::string text, std::string disk) {
 
 // Compares what is known now with what the observer was told, and tells the difference once.
 void SnapshotWatch::tell_changes() {
-  SnapshotItem now = assemble(*parts_);
-  const SnapshotItem before = told_.value_or(SnapshotItem{});
-  if (now.phase != before.phase && !now.phase.empty()) tell(Event::Kind::phase, now.phase);
-  if (now.obstacle != before.obstacle && !now.obstacle.empty() && parts_->snapshot.phase != SnapshotPhase::failed) {
+  SnapshotItem now = assemble(parts_);
+  if (now.phase != told_.phase && !now.phase.empty()) tell(Event::Kind::phase, now.phase);
+  if (now.obstacle != told_.obstacle && !now.obstacle.empty() && parts_.snapshot.phase != SnapshotPhase::failed) {
     tell(Event::Kind::waiting, now.obstacle);
   }
   for (const std::string& word : now.indications) {
-    const bool known = std::find(before.indications.begin(), before.indications.end(), word) != before.indications.end();
+    const bool known = std::find(told_.indications.begin(), told_.indications.end(), word) != told_.indications.end();
     if (!known) tell(Event::Kind::indication, word);
   }
   for (const DiskReport& disk : now.disks) {
-    if (!disk.included || disk.volume_snapshot.empty()) continue;
-    const DiskReport* known = find_disk(before, disk.name);
-    const DiskReport old = known != nullptr ? *known : DiskReport{};
-    if (old.volume_snapshot.empty()) tell(Event::Kind::disk_begun, disk.volume_snapshot, disk.name);
-    if (!disk.error.empty() && disk.error != old.error) tell(Event::Kind::disk_error, disk.error, disk.name);
-    if (disk.cut_time && !old.cut_time) {
-      observer_.on({Event::Kind::cut, target_.name.ns, target_.vm, target_.name.name, disk.name, {}, *disk.cut_time});
-    }
-    if (disk.ready.value_or(false) && !old.ready.value_or(false)) tell(Event::Kind::disk_ready, {}, disk.name);
+    const DiskReport* known = find_disk(told_, disk.name);
+    if (!disk.volume_snapshot.empty()) tell_disk(disk, known != nullptr ? *known : DiskReport{});
   }
-  if (now.ready_to_use && !before.ready_to_use) tell(Event::Kind::ready);
+  if (now.ready_to_use && !told_.ready_to_use) tell(Event::Kind::ready);
   told_ = std::move(now);
+}
+
+void SnapshotWatch::tell_disk(const DiskReport& disk, const DiskReport& before) {
+  const auto first = [&](Event::Kind kind) { return told_disks_.emplace(kind, disk.name).second; };
+  if (first(Event::Kind::disk_begun)) tell(Event::Kind::disk_begun, disk.volume_snapshot, disk.name);
+  if (!disk.error.empty() && disk.error != before.error) tell(Event::Kind::disk_error, disk.error, disk.name);
+  if (disk.cut_time && first(Event::Kind::cut)) {
+    observer_.on({Event::Kind::cut, target_.name.ns, target_.vm, target_.name.name, disk.name, {}, *disk.cut_time});
+  }
+  if (disk.ready.value_or(false) && first(Event::Kind::disk_ready)) tell(Event::Kind::disk_ready, {}, disk.name);
 }
 
 // Every VolumeSnapshot that the content names was seen, or none may be.
 bool SnapshotWatch::volumes_seen() const {
-  const std::vector<DiskReport> disks = assemble(*parts_).disks;
+  const std::vector<DiskReport> disks = assemble(parts_).disks;
   const auto named = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk.volume_snapshot.empty(); });
-  return volumes_lost_ || parts_->volume_snapshots.size() >= static_cast<std::size_t>(named);
+  return volumes_lost_ || parts_.volume_snapshots.size() >= static_cast<std::size_t>(named);
 }
 
 // The snapshot's word may reach us before those of its parts, which come by watches of their own.
 void SnapshotWatch::settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop) {
-  if (milestone == Milestone::deleted || !parts_) return;
+  if (milestone == Milestone::deleted || !seen_) return;
   const base::Deadline until = base::Deadline::after(clock_, k_settle).sooner(deadline);
   const auto settled = [&] {
-    const bool content_known = parts_->content.has_value() || !unreadable_.empty();
-    return content_known && volumes_seen() && unfinished_disks(*parts_, milestone == Milestone::ready).empty();
+    const bool content_known = parts_.content.has_value() || !unreadable_.empty();
+    return content_known && volumes_seen() && unfinished_disks(parts_, milestone == Milestone::ready).empty();
   };
   while (!settled()) {
     const Result<kube::Change> change = follower_.next(until, stop);
@@ -209,7 +209,7 @@ void SnapshotWatch::settle(Milestone milestone, const base::Deadline& deadline, 
 
 Error SnapshotWatch::failure() const {
   std::string cause = last_error_;
-  const std::string obstacle = parts_->snapshot.obstacle();
+  const std::string obstacle = parts_.snapshot.obstacle();
   if (cause.empty()) return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "no reason given" : obstacle));
   return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "" : obstacle + "; ") + "last error: " + cause);
 }
@@ -217,13 +217,27 @@ Error SnapshotWatch::failure() const {
 // Puts into words what was waited for when the wait ended without an end.
 Error SnapshotWatch::explain(const Error& error) const {
   if (error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled) return error.wrap("waiting for " + what());
-  std::string state = parts_ ? state_in_words(parts_->snapshot) : what() + ", never seen";
-  if (parts_) {
-    const std::string& obstacle = parts_->snapshot.error.empty() ? parts_->snapshot.obstacle() : parts_->snapshot.error;
+  std::string state = seen_ ? state_in_words(parts_.snapshot) : what() + ", never seen";
+  if (seen_) {
+    const std::string& obstacle = parts_.snapshot.error.empty() ? parts_.snapshot.obstacle() : parts_.snapshot.error;
     if (!obstacle.empty()) state += " (" + obstacle + ")";
   }
   const std::string clause = error.code() == ErrorCode::timeout ? "the deadline passed: " : "interrupted: ";
   return Error(error.code(), clause + state).with_causes(error.causes());
+}
+
+std::string next_step(const kube::Name& name, const SnapshotParts* parts, const Error& error) {
+  const auto command = [&](const std::string& words) { return "kubectl vmbackup " + words + name.name + " -n " + name.ns; };
+  if (parts == nullptr) return error.hint();
+  const kubevirt::VmSnapshot& snapshot = parts->snapshot;
+  if (error.code() == ErrorCode::not_found)
+    return "take a new one with: kubectl vmbackup snapshot " + snapshot.source_name + " -n " + name.ns;
+  if (snapshot.phase == SnapshotPhase::failed || error.code() == ErrorCode::internal) return "remove it with: " + command("delete ");
+  const std::vector<std::string>& words = snapshot.indications;
+  const bool cut = snapshot.phase == SnapshotPhase::succeeded;
+  const bool may_be_frozen = !cut && std::find(words.begin(), words.end(), "GuestAgent") != words.end();
+  return std::string("the snapshot goes on in the cluster") + (may_be_frozen ? ", where KubeVirt thaws the guest" : "") +
+         "; follow it with: " + command("wait vmsnapshot/");
 }
 
 }  // namespace vmbackup::backup

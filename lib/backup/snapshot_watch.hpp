@@ -3,8 +3,10 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backup/assemble.hpp"
@@ -36,8 +38,8 @@ class SnapshotWatch {
   //   timeout, cancelled, and what the client said
   base::Result<void> reach(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop);
 
-  // What was read so far; empty before the snapshot was seen.
-  const std::optional<SnapshotParts>& parts() const { return parts_; }
+  // What was read so far; nullptr before the snapshot was seen.
+  const SnapshotParts* parts() const { return seen_ ? &parts_ : nullptr; }
   // What may not be read and so is missing in the parts, one sentence each.
   const std::vector<std::string>& unreadable() const { return unreadable_; }
 
@@ -51,6 +53,7 @@ class SnapshotWatch {
   void follow_parts();
   void tell(Event::Kind kind, std::string text = {}, std::string disk = {});
   void tell_changes();
+  void tell_disk(const DiskReport& disk, const DiskReport& before);
   bool volumes_seen() const;
   void settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop);
   base::Error explain(const base::Error& error) const;
@@ -65,11 +68,16 @@ class SnapshotWatch {
   int snapshot_source_ = 0;
   int content_source_ = 0;
   int volume_source_ = 0;
-  std::optional<SnapshotParts> parts_;
-  std::optional<SnapshotItem> told_;  // the state that the observer knows
-  std::string last_error_;            // the last error that the objects held; Failed itself names only the deadline
+  SnapshotParts parts_;                                       // the watches are not in step: parts may come before the snapshot itself
+  bool seen_ = false;                                         // the snapshot itself was seen
+  SnapshotItem told_;                                         // the state that the observer knows
+  std::set<std::pair<Event::Kind, std::string>> told_disks_;  // what is told of a disk once, though its two sources differ for a moment
+  std::string last_error_;                                    // the last error that the objects held; Failed itself names only the deadline
   std::vector<std::string> unreadable_;
   bool volumes_lost_ = false;  // VolumeSnapshots may not be read
 };
+
+// What to do about a wait that ended with `error`: a sentence with a command. `parts` may be nullptr.
+std::string next_step(const kube::Name& name, const SnapshotParts* parts, const base::Error& error);
 
 }  // namespace vmbackup::backup

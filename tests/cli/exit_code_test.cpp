@@ -48,7 +48,6 @@ TEST_CASE("one snapshot") {
   CHECK(cli::exit_code_of(done_item(false), {.judge_complete = false}) == ExitCode::done);
   CHECK(cli::exit_code_of(failed_item(ErrorCode::conflict), {}) == ExitCode::busy);
   // It exists, so what is in the way is an object that took its place.
-  CHECK(cli::exit_code_of(failed_item(ErrorCode::conflict, "u"), {}) == ExitCode::failed);
   CHECK(cli::exit_code_of(failed_item(ErrorCode::cancelled, "u"), {.signal = 15}) == ExitCode::terminated);
   backup::SnapshotItem failed;
   CHECK(cli::exit_code_of(failed, {}) == ExitCode::failed);
