@@ -68,10 +68,9 @@ TEST_CASE("the end of a snapshot") {
         "NAME           PHASE       READY   INDICATIONS         DISKS   TIME\n"
         "db-0-nightly   Succeeded   true    Online,GuestAgent   1/1     3.4s\n"
         "\n"
-        "DISK    CLAIM       INCLUDED   CUT                        VOLUMESNAPSHOT               REASON\n"
-        "root    db-0-root   true       2026-01-02T03:04:06.000Z   vmsnapshot-u-1-volume-root   <none>\n"
-        "tools   <none>      false      <none>                     <none>                       containerDisk keeps nothing over a "
-        "restart\n");
+        "DISK    CLAIM       INCLUDED   CUT                        READY    REASON\n"
+        "root    db-0-root   true       2026-01-02T03:04:06.000Z   true     <none>\n"
+        "tools   <none>      false      <none>                     <none>   containerDisk keeps nothing over a restart\n");
 }
 
 TEST_CASE("a snapshot that never was prints no table") {
