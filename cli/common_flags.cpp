@@ -41,6 +41,7 @@ void bind_common(Flags& flags, CommonOptions& target) {
                  .group = FlagGroup::connection,
                  .empty_ok = true,
                  .set = namespace_into(target.ns)});
+  bind_connection(flags, target);
   flags.add(Flag{.name = "verbose",
                  .letter = 'v',
                  .help = "show every request on stderr",

@@ -3,26 +3,53 @@
 #include <utility>
 
 #include "backup/run_id.hpp"
+#include "kube/credentials.hpp"
 #include "kube/curl_transport.hpp"
 #include "kube/kubeconfig.hpp"
 #include "kube/rest_client.hpp"
 
 namespace vmbackup::cli {
 
-base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
-                                              RequestLog log) {
+kube::KubeconfigSource source_of(const CommonOptions& options, const Environment& environment) {
+  const ConnectionOptions& flags = options.connection;
   kube::KubeconfigSource source;
   source.explicit_path = options.kubeconfig;
   source.kubeconfig_env = environment.kubeconfig;
   source.home = environment.home;
   source.context = options.context;
   source.ns = options.ns;
-  const base::Result<kube::Connection> connection = kube::load_connection(source);
+  source.cluster = flags.cluster;
+  source.user = flags.user;
+  source.server = flags.server;
+  source.token = kube::Secret(flags.token);
+  source.as = {flags.as, flags.as_uid, flags.as_groups, {}};
+  source.certificate_authority = flags.certificate_authority;
+  source.client_certificate = flags.client_certificate;
+  source.client_key = flags.client_key;
+  source.tls_server_name = flags.tls_server_name;
+  if (flags.insecure_skip_tls_verify) source.insecure_skip_tls_verify = true;
+  if (flags.disable_compression) source.disable_compression = true;
+  source.request_timeout = flags.request_timeout;
+  source.variables = environment.variables;
+  return source;
+}
+
+base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
+                                              RequestLog log) {
+  base::Result<kube::Connection> connection = kube::load_connection(source_of(options, environment));
   if (!connection) return connection.error();
   kube::TransportOptions transport_options;
   transport_options.user_agent = std::string("kubectl-vmbackup/") + backup::tool_version();
-  base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_curl_transport(*connection, transport_options, clock);
+  const kube::MakeTransport make = [transport_options, &clock](const kube::Connection& to) {
+    return kube::make_curl_transport(to, transport_options, clock);
+  };
+  kube::ExecSurroundings surroundings;
+  surroundings.environment = environment.variables;
+  surroundings.terminal = environment.input_terminal;
+  base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_signed_transport(*connection, std::move(surroundings), make, clock);
   if (!transport) return transport.error();
+  // The transport signs from here on.
+  connection->token = kube::Secret();
   return Connected{kube::make_rest_client(std::move(*transport), *connection, clock, std::move(log)), connection->ns, connection->context};
 }
 

@@ -17,16 +17,19 @@
 
 namespace vmbackup::kube {
 class Client;
-}
+struct KubeconfigSource;
+}  // namespace vmbackup::kube
 
 namespace vmbackup::cli {
 
 // The parts of the environment that matter, read once in main.
 struct Environment {
   std::string home;
-  std::string kubeconfig;  // KUBECONFIG
-  bool no_color = false;   // NO_COLOR is set and not empty
-  bool dumb = false;       // TERM is unset, empty or "dumb"
+  std::string kubeconfig;                // KUBECONFIG
+  bool no_color = false;                 // NO_COLOR is set and not empty
+  bool dumb = false;                     // TERM is unset, empty or "dumb"
+  std::vector<std::string> variables{};  // all of it, "NAME=value": for proxies, pods and credential plugins
+  bool input_terminal = false;           // a plugin may ask a person
 };
 
 // A cluster to talk to. Owns what it stands on.
@@ -39,6 +42,8 @@ struct Connected {
 using RequestLog = std::function<void(const std::string&)>;
 // Finds the cluster by flags and environment. Errors as kube::load_connection and kube::make_curl_transport.
 using Connect = std::function<base::Result<Connected>(const CommonOptions&, const Environment&, base::Clock&, RequestLog)>;
+// What flags and environment say of the connection.
+kube::KubeconfigSource source_of(const CommonOptions& options, const Environment& environment);
 base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
                                               RequestLog log);
 

@@ -110,11 +110,30 @@ enum class OutputFormat { table, wide, json, yaml, name };
 enum class ProgressKind { automatic, plain, json, none };
 enum class DryRun { none, client, server };
 
+// kubectl's connection flags. Empty or false: not given.
+struct ConnectionOptions {
+  std::string cluster;
+  std::string user;
+  std::string server;
+  std::string token;
+  std::string as;
+  std::vector<std::string> as_groups;
+  std::string as_uid;
+  std::string certificate_authority;
+  std::string client_certificate;
+  std::string client_key;
+  std::string tls_server_name;
+  bool insecure_skip_tls_verify = false;
+  bool disable_compression = false;
+  base::Duration request_timeout{};
+};
+
 // What every command takes.
 struct CommonOptions {
   std::string kubeconfig;
   std::string context;
   std::string ns;
+  ConnectionOptions connection{};
   int verbosity = 0;
   bool quiet = false;
   bool no_color = false;
@@ -124,6 +143,7 @@ struct CommonOptions {
 
 // One function per meaning, so that a flag means the same everywhere. `target` must outlive the Flags.
 void bind_common(Flags& flags, CommonOptions& target);
+void bind_connection(Flags& flags, CommonOptions& target);  // part of bind_common
 void bind_output(Flags& flags, OutputFormat& target, const std::vector<OutputFormat>& allowed);
 void bind_timeout(Flags& flags, base::Duration& target);  // the default is what `target` holds
 void bind_dry_run(Flags& flags, DryRun& target, bool server);

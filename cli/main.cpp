@@ -18,6 +18,12 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+std::vector<std::string> all_variables() {
+  std::vector<std::string> lines;
+  for (char** line = environ; line != nullptr && *line != nullptr; ++line) lines.emplace_back(*line);
+  return lines;
+}
+
 unsigned random_number() {
   unsigned number = 0;
   // No such system call: a name that is taken already is refused, so that little randomness does no harm.
@@ -30,7 +36,9 @@ vmbackup::cli::Environment read_environment() {
   return {.home = variable("HOME"),
           .kubeconfig = variable("KUBECONFIG"),
           .no_color = !variable("NO_COLOR").empty(),
-          .dumb = term.empty() || term == "dumb"};
+          .dumb = term.empty() || term == "dumb",
+          .variables = all_variables(),
+          .input_terminal = isatty(STDIN_FILENO) != 0};
 }
 
 }  // namespace

@@ -153,10 +153,9 @@ void set_common(Slot& slot, const Settings& settings, const unsigned& user_timeo
   slot.set(CURLOPT_SOCKOPTDATA, const_cast<unsigned*>(&user_timeout));
   slot.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   if (!settings.options.user_agent.empty()) slot.set(CURLOPT_USERAGENT, settings.options.user_agent.c_str());
-  if (settings.address.own_proxy) {
-    slot.set(CURLOPT_PROXY, settings.address.proxy.c_str());
-    slot.set(CURLOPT_NOPROXY, "");
-  }
+  // Always set: otherwise curl would read the environment, in its own way.
+  slot.set(CURLOPT_PROXY, settings.address.proxy.c_str());
+  slot.set(CURLOPT_NOPROXY, "");
   if (!settings.address.connect_to.empty()) {
     slot.connect_to.reset(curl_slist_append(nullptr, settings.address.connect_to.c_str()));
     slot.set(CURLOPT_CONNECT_TO, slot.connect_to.get());

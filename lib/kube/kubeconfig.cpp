@@ -4,8 +4,9 @@
 #include <filesystem>
 
 #include "base/text.hpp"
-#include "json/reader.hpp"
-#include "kube/kubeconfig_files.hpp"
+#include "kube/in_cluster.hpp"
+#include "kube/kubeconfig_entry.hpp"
+#include "kube/proxy_choice.hpp"
 
 namespace vmbackup::kube {
 namespace {
@@ -46,54 +47,14 @@ Result<std::string> choose_context(const KubeconfigSource& source, const MergedK
                hint_for(name, config.contexts, "context"));
 }
 
-// One entry and how to speak of it.
-struct Chosen {
-  std::string name;
-  const KubeconfigEntry* entry;
-  std::string what;  // "kubeconfig FILE: user "x""
-
-  json::Reader reader() const { return {entry->body, what}; }
-  Error refuse(const std::string& why, const std::string& hint = {}) const { return {ErrorCode::invalid, what + ": " + why, hint}; }
-  std::string path_of(const std::string& path) const { return (std::filesystem::path(entry->file).parent_path() / path).string(); }
-};
-
 Chosen choose(const KubeconfigEntries& entries, const std::string& name, const std::string& kind) {
   const KubeconfigEntry& entry = entries.at(name);
   return {name, &entry, "kubeconfig " + printable(entry.file) + ": " + kind + " " + in_quotes(name)};
 }
 
-Result<Chosen> choose_named_by(const Chosen& context, const KubeconfigEntries& entries, const std::string& name, const std::string& kind) {
+Result<Chosen> choose_named_by(const std::string& by, const KubeconfigEntries& entries, const std::string& name, const std::string& kind) {
   if (entries.count(name) != 0) return choose(entries, name, kind);
-  return Error(ErrorCode::not_found, context.what + " names the " + kind + " " + in_quotes(name) + ", which does not exist",
-               hint_for(name, entries, kind));
-}
-
-// Text that goes into a header, a URL or a host name. Where it may be secret, the error does not show it.
-bool is_clean(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
-}
-
-// `key`-data in base64, or else the file that `key` names. Empty where there is neither.
-Result<std::string> inline_or_file(const Chosen& chosen, const json::Reader& reader, const std::string& key) {
-  const std::string data = reader.string(key + "-data");
-  const std::string path = reader.string(key);
-  if (const std::optional<Error> error = reader.error()) return *error;
-  std::string content;
-  if (!data.empty()) {
-    Result<std::string> decoded = base::base64_decode(data);
-    if (!decoded) return decoded.error().wrap(chosen.what + ": " + key + "-data");
-    content = *std::move(decoded);
-  } else if (!path.empty()) {
-    Result<std::string> read = read_file(chosen.path_of(path));
-    if (!read) return Error(ErrorCode::invalid, read.error().message()).wrap(chosen.what + ": " + key);
-    content = *std::move(read);
-  } else {
-    return content;
-  }
-  if (content.find("-----BEGIN ") == std::string::npos) {
-    return chosen.refuse(key + (data.empty() ? "" : "-data") + ": it holds no PEM block (-----BEGIN ...)");
-  }
-  return content;
+  return Error(ErrorCode::not_found, by + " the " + kind + " " + in_quotes(name) + ", which does not exist", hint_for(name, entries, kind));
 }
 
 Result<std::string> server_of(const Chosen& cluster, std::string server, bool has_tls_settings) {
@@ -124,14 +85,39 @@ std::optional<Error> check_proxy(const Chosen& cluster, const std::string& proxy
   return std::nullopt;
 }
 
-std::optional<Error> resolve_cluster(const Chosen& cluster, Connection& connection) {
+// What the flags say of the TLS settings sets aside what the file says of them. [client_config.go: getCluster]
+Result<std::string> resolve_ca(const Chosen& cluster, const json::Reader& reader, const KubeconfigSource& source, bool& insecure) {
+  const bool flag_insecure = source.insecure_skip_tls_verify.value_or(false);
+  if (flag_insecure && source.certificate_authority.empty()) {
+    insecure = true;
+    return std::string();
+  }
+  if (!source.certificate_authority.empty()) insecure = flag_insecure;
+  return inline_or_file(cluster, reader, "certificate-authority", source.certificate_authority);
+}
+
+// The settings of the cluster for plugins. [client-go/tools/clientcmd/client_config.go: execConfig]
+json::Value exec_config(const json::Reader& reader) {
+  json::Value config;
+  reader.for_each("extensions", [&](const json::Reader& item) {
+    if (item.string("name") == "client.authentication.k8s.io/exec") config = item.member("extension").raw();
+  });
+  return config;
+}
+
+std::optional<Error> resolve_cluster(const Chosen& cluster, const KubeconfigSource& source, Connection& connection) {
   const json::Reader reader = cluster.reader();
-  const std::string server = reader.string("server");
+  const std::string server = source.server.empty() ? reader.string("server") : source.server;
   connection.tls_server_name = reader.string("tls-server-name");
+  // Another server is hardly known by the old one's name.
+  if (!source.server.empty() || !source.tls_server_name.empty()) connection.tls_server_name = source.tls_server_name;
   connection.proxy_url = reader.string("proxy-url");
   connection.insecure_skip_tls_verify = reader.optional_bool("insecure-skip-tls-verify").value_or(false);
-  connection.disable_compression = reader.optional_bool("disable-compression").value_or(false);
-  Result<std::string> ca = inline_or_file(cluster, reader, "certificate-authority");
+  connection.disable_compression =
+      reader.optional_bool("disable-compression").value_or(false) || source.disable_compression.value_or(false);
+  const json::Value config = exec_config(reader);
+  if (!config.is_null()) connection.exec.emplace().cluster_config = config;
+  Result<std::string> ca = resolve_ca(cluster, reader, source, connection.insecure_skip_tls_verify);
   if (!ca) return ca.error();
   connection.ca_pem = *std::move(ca);
   if (connection.insecure_skip_tls_verify && !connection.ca_pem.empty()) {
@@ -143,98 +129,95 @@ std::optional<Error> resolve_cluster(const Chosen& cluster, Connection& connecti
   Result<std::string> address = server_of(cluster, server, connection.insecure_skip_tls_verify || !connection.ca_pem.empty());
   if (!address) return address.error();
   connection.server = *std::move(address);
+  if (connection.proxy_url.empty()) connection.proxy_url = proxy_of_environment(connection.server, source.variables);
   return std::nullopt;
 }
 
-// Ways to sign in that need more than what stands in the file. Passing over one of them would act as somebody else.
-std::optional<Error> refuse_other_ways(const Chosen& user, const json::Reader& reader) {
-  std::string way;
-  const json::Reader exec = reader.member("exec");
-  const json::Reader provider = reader.member("auth-provider");
-  if (exec.present()) {
-    const std::string command = exec.string("command");
-    way = "signs in with an exec plugin" + (command.empty() ? "" : " (" + printable(command, 256) + ")");
-  } else if (provider.present()) {
-    const std::string name = provider.string("name");
-    way = "signs in with an auth-provider" + (name.empty() ? "" : " (" + printable(name, 256) + ")");
-  } else if (!reader.string("username").empty() || !reader.string("password").empty()) {
-    way = "signs in with username and password, which Kubernetes has not accepted since 1.19";
-  } else if (!reader.string("as").empty() || !reader.string("as-uid").empty() || !reader.strings("as-groups").empty() ||
-             reader.member("as-user-extra").present()) {
-    way = "impersonates another user (as, as-uid, as-groups)";
-  }
+// The flags name the server (and the user is anonymous or in the flags, too): no file is needed.
+const KubeconfigEntry k_no_entry{};
+
+std::optional<Error> resolve_cluster_and_user(const KubeconfigSource& source, const MergedKubeconfig& config, const Chosen& context,
+                                              Connection& connection) {
+  const json::Reader reader = context.reader();
+  const std::string cluster_name = source.cluster.empty() ? reader.string("cluster") : source.cluster;
+  const std::string user_name = source.user.empty() ? reader.string("user") : source.user;
+  const std::string ns = reader.string("namespace");
   if (const std::optional<Error> error = reader.error()) return error;
-  if (way.empty()) return std::nullopt;
-  return user.refuse("it " + way + "; only token, tokenFile and client certificates are supported",
-                     "use a context whose user has a token, for example: kubectl config set-credentials NAME "
-                     "--token=\"$(kubectl create token SERVICEACCOUNT)\"");
-}
+  if (!ns.empty()) connection.ns = ns;
+  if (!source.ns.empty()) connection.ns = source.ns;
 
-Result<std::string> token_of(const Chosen& user, const json::Reader& reader) {
-  std::string token = reader.string("token");
-  const std::string path = reader.string("tokenFile");
-  if (const std::optional<Error> error = reader.error()) return *error;
-  // client-go: the file counts, and the token stands in where the file cannot be read (tools/clientcmd/api/types.go).
-  if (!path.empty()) {
-    const Result<std::string> read = read_file(user.path_of(path));
-    const std::string content(read ? base::trim(*read) : std::string_view());
-    if (!content.empty()) {
-      token = content;
-    } else if (token.empty()) {
-      return read ? user.refuse("tokenFile: " + printable(user.path_of(path)) + " is empty")
-                  : user.refuse("tokenFile: " + read.error().message());
-    }
+  Chosen cluster{{}, &k_no_entry, "the connection by flags"};
+  if (!cluster_name.empty()) {
+    Result<Chosen> chosen = choose_named_by(source.cluster.empty() ? context.what + " names" : std::string("--cluster names"),
+                                            config.clusters, cluster_name, "cluster");
+    if (!chosen) return chosen.error();
+    cluster = *std::move(chosen);
+  } else if (source.server.empty()) {
+    return context.refuse("it names no cluster");
   }
-  if (!is_clean(token)) return user.refuse("the token holds blanks or characters that no HTTP header can carry");
-  return token;
-}
-
-std::optional<Error> resolve_user(const Chosen& user, Connection& connection) {
-  const json::Reader reader = user.reader();
-  if (std::optional<Error> error = refuse_other_ways(user, reader)) return error;
-  Result<std::string> token = token_of(user, reader);
-  if (!token) return token.error();
-  Result<std::string> certificate = inline_or_file(user, reader, "client-certificate");
-  if (!certificate) return certificate.error();
-  Result<std::string> key = inline_or_file(user, reader, "client-key");
-  if (!key) return key.error();
-  if (certificate->empty() != key->empty()) {
-    return user.refuse(key->empty() ? "client-certificate without client-key" : "client-key without client-certificate");
+  if (std::optional<Error> error = resolve_cluster(cluster, source, connection)) return error;
+  Chosen user{{}, &k_no_entry, "the user by flags"};
+  if (!user_name.empty()) {
+    Result<Chosen> chosen =
+        choose_named_by(source.user.empty() ? context.what + " names" : std::string("--user names"), config.users, user_name, "user");
+    if (!chosen) return chosen.error();
+    user = *std::move(chosen);
   }
-  // client-go sends no credentials in the clear (tools/clientcmd/client_config.go).
-  if (connection.server.rfind("https://", 0) != 0) return std::nullopt;
-  connection.token = Secret(*std::move(token));
-  connection.certificate_pem = *std::move(certificate);
-  connection.key_pem = Secret(*std::move(key));
+  if (std::optional<Error> error = resolve_user(user, source, connection)) return error;
+  if (connection.exec && connection.exec->command.empty()) connection.exec.reset();
   return std::nullopt;
 }
 
 }  // namespace
 
-Result<Connection> load_connection(const KubeconfigSource& source) {
-  const Result<MergedKubeconfig> config = read_kubeconfigs(source);
-  if (!config) return config.error();
-  const Result<std::string> name = choose_context(source, *config);
-  if (!name) return name.error();
-  const Chosen context = choose(config->contexts, *name, "context");
-  const json::Reader reader = context.reader();
-  const std::string cluster_name = reader.string("cluster");
-  const std::string user_name = reader.string("user");
-  const std::string ns = reader.string("namespace");
-  if (const std::optional<Error> error = reader.error()) return *error;
+std::string Chosen::path_of(const std::string& path) const { return (std::filesystem::path(entry->file).parent_path() / path).string(); }
 
+bool is_clean(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
+Result<std::string> inline_or_file(const Chosen& chosen, const json::Reader& reader, const std::string& key, const std::string& flag) {
+  const std::string data = flag.empty() ? reader.string(key + "-data") : std::string();
+  const std::string path = flag.empty() ? reader.string(key) : flag;
+  if (const std::optional<Error> error = reader.error()) return *error;
+  const std::string what = flag.empty() ? chosen.what + ": " + key : "--" + key;
+  std::string content;
+  if (!data.empty()) {
+    Result<std::string> decoded = base::base64_decode(data);
+    if (!decoded) return decoded.error().wrap(what + "-data");
+    content = *std::move(decoded);
+  } else if (!path.empty()) {
+    Result<std::string> read = read_file(flag.empty() ? chosen.path_of(path) : path);
+    if (!read) return Error(ErrorCode::invalid, read.error().message()).wrap(what);
+    content = *std::move(read);
+  } else {
+    return content;
+  }
+  if (content.find("-----BEGIN ") == std::string::npos) {
+    return Error(ErrorCode::invalid, what + (data.empty() ? "" : "-data") + ": it holds no PEM block (-----BEGIN ...)");
+  }
+  return content;
+}
+
+Result<Connection> load_connection(const KubeconfigSource& source) {
   Connection connection;
-  connection.context = *name;
-  if (!ns.empty()) connection.ns = ns;
-  if (!source.ns.empty()) connection.ns = source.ns;
-  if (cluster_name.empty()) return context.refuse("it names no cluster");
-  const Result<Chosen> cluster = choose_named_by(context, config->clusters, cluster_name, "cluster");
-  if (!cluster) return cluster.error();
-  if (const std::optional<Error> error = resolve_cluster(*cluster, connection)) return *error;
-  if (user_name.empty()) return connection;  // anonymous
-  const Result<Chosen> user = choose_named_by(context, config->users, user_name, "user");
-  if (!user) return user.error();
-  if (const std::optional<Error> error = resolve_user(*user, connection)) return *error;
+  connection.request_timeout = source.request_timeout;
+  const Result<MergedKubeconfig> config = read_kubeconfigs(source);
+  const bool none = !config && config.error().code() == ErrorCode::not_found && source.explicit_path.empty();
+  if (!config && !none) return config.error();
+  // kubectl's order: files and flags, then the cluster around us. [merged_client_builder.go]
+  const bool nothing_named = source.context.empty() && source.cluster.empty() && source.user.empty();
+  if (none && nothing_named && in_cluster(source)) return in_cluster_connection(source);
+  if (none && (source.server.empty() || !nothing_named)) return config.error();
+  const MergedKubeconfig merged = config ? *config : MergedKubeconfig();
+  Chosen context{{}, &k_no_entry, none ? "the connection by flags" : files_of(merged)};
+  if (!merged.current_context.empty() || !source.context.empty() || (source.server.empty() && source.cluster.empty())) {
+    const Result<std::string> name = choose_context(source, merged);
+    if (!name) return name.error();
+    context = choose(merged.contexts, *name, "context");
+    connection.context = *name;
+  }
+  if (const std::optional<Error> error = resolve_cluster_and_user(source, merged, context, connection)) return *error;
   return connection;
 }
 

@@ -61,8 +61,6 @@ std::optional<Split> split_address(std::string_view text) {
   return parts;
 }
 
-bool is_loopback(std::string_view host) { return host == "localhost" || host.substr(0, 4) == "127." || host == "[::1]"; }
-
 }  // namespace
 
 base::Result<ServerAddress> address_of(const Connection& connection) {
@@ -92,8 +90,7 @@ base::Result<ServerAddress> address_of(const Connection& connection) {
     address.base_url = scheme + address.tls_name + ":" + address.port + parts->path;
   }
   address.proxy = connection.proxy_url;
-  // As client-go: a proxy of the environment is not asked for this machine, and a SOCKS proxy resolves the names itself.
-  address.own_proxy = !address.proxy.empty() || is_loopback(address.host);
+  // As client-go: a SOCKS proxy resolves the names itself.
   if (address.proxy.substr(0, 9) == "socks5://") address.proxy.replace(0, 9, "socks5h://");
   return address;
 }

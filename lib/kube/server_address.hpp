@@ -18,9 +18,7 @@ struct ServerAddress {
   // Set only where tls_name is another than the host: the Host header, and where to connect to instead ("::HOST:PORT").
   std::string host_header;
   std::string connect_to;
-  // The proxy counts, empty for none. Otherwise it may be taken from the environment, as kubectl does.
-  bool own_proxy = false;
-  std::string proxy;
+  std::string proxy;  // empty for none
 };
 
 // invalid: no http or https address, or a tls-server-name that is no host name.

@@ -292,24 +292,95 @@ TEST_CASE("ways to sign in that this program does not know are named, not passed
     std::string message;
   };
   const Row rows[] = {
-      {"exec: {apiVersion: client.authentication.k8s.io/v1, command: gke-gcloud-auth-plugin}",
-       "it signs in with an exec plugin (gke-gcloud-auth-plugin)"},
-      {"exec: {}", "it signs in with an exec plugin"},
-      {"token: t\nauth-provider: {name: oidc}", "it signs in with an auth-provider (oidc)"},
+      {"token: t\nauth-provider: {name: oidc}", "it signs in with an auth-provider (oidc), which Kubernetes has replaced"},
       {"username: admin\npassword: hunter2", "it signs in with username and password, which Kubernetes has not accepted since 1.19"},
       {"password: hunter2", "it signs in with username and password, which Kubernetes has not accepted since 1.19"},
-      {"token: t\nas: root", "it impersonates another user (as, as-uid, as-groups)"},
-      {"token: t\nas-groups: [g]", "it impersonates another user (as, as-uid, as-groups)"},
   };
   const Folder folder;
   for (const Row& row : rows) {
     const Error error = error_of(load_connection(from(folder.write("config", config(k_server, row.user)))));
     CHECK(error.code() == ErrorCode::invalid);
     CHECK(error.message() == "kubeconfig " + folder.path("config") + ": user \"u\": " + row.message +
-                                 "; only token, tokenFile and client certificates are supported");
-    CHECK(error.hint().find("kubectl create token") != std::string::npos);
+                                 "; only token, tokenFile, client certificates and exec plugins are supported");
+    CHECK_FALSE(error.hint().empty());
     CHECK((error.message() + error.hint()).find("hunter2") == std::string::npos);
   }
+}
+
+TEST_CASE("exec plugins: what is missing is said; a path counts from the file; a token makes it needless") {
+  const Folder folder;
+  const auto load = [&](const std::string& user) { return load_connection(from(folder.write("config", config(k_server, user)))); };
+  const std::string v1 = "apiVersion: client.authentication.k8s.io/v1, ";
+  CHECK(error_of(load("exec: {}")).message().find("exec: command is missing") != std::string::npos);
+  CHECK(error_of(load("exec: {command: a}")).message().find("exec: apiVersion is missing") != std::string::npos);
+  CHECK(error_of(load("exec: {command: a, apiVersion: client.authentication.k8s.io/v1alpha1}")).message().find("is not known") !=
+        std::string::npos);
+  CHECK(error_of(load("exec: {" + v1 + "command: a}")).message().find("interactiveMode is missing") != std::string::npos);
+  CHECK(error_of(load("exec: {" + v1 + "command: a, interactiveMode: Sometimes}")).message().find("Sometimes") != std::string::npos);
+  const Result<Connection> path =
+      load("exec: {" + v1 + "command: ./bin/a, interactiveMode: Never, args: [x], env: [{name: NAME, value: v}]}");
+  REQUIRE(path.ok());
+  CHECK(path->exec->command == folder.path("./bin/a"));
+  CHECK(path->exec->args == std::vector<std::string>{"x"});
+  CHECK(load("exec: {" + v1 + "command: a, interactiveMode: Never}")->exec->command == "a");
+  CHECK_FALSE(load("token: t\nexec: {" + v1 + "command: a, interactiveMode: Never}")->exec.has_value());
+}
+
+TEST_CASE("impersonation: of the entry, and flags over it; never without a user") {
+  const Folder folder;
+  KubeconfigSource source =
+      from(folder.write("config", config(k_server, "token: t\nas: ann\nas-uid: '7'\nas-groups: [g, h]\nas-user-extra: {k: [v, w]}")));
+  CHECK(load_connection(source)->as.user == "ann");
+  CHECK(load_connection(source)->as.groups == std::vector<std::string>{"g", "h"});
+  CHECK(load_connection(source)->as.extra.at(0).second == std::vector<std::string>{"v", "w"});
+  source.as.user = "bob";
+  source.as.groups = {"x"};
+  CHECK(load_connection(source)->as.user == "bob");
+  CHECK(load_connection(source)->as.uid == "7");
+  CHECK(load_connection(source)->as.groups == std::vector<std::string>{"x"});
+  CHECK_FALSE(load_connection(from(folder.write("config", config(k_server, "as-groups: [g]")))).ok());
+}
+
+TEST_CASE("flags win over the file, and do without one") {
+  const Folder folder;
+  KubeconfigSource source = from(folder.write(
+      "config", config(k_server + "\ntls-server-name: old\ncertificate-authority-data: " + vmbackup::base::base64_encode(k_ca))));
+  source.server = "https://other:1";
+  source.token = Secret("mine");
+  CHECK(load_connection(source)->server == "https://other:1");
+  CHECK(load_connection(source)->token.reveal() == "mine");
+  CHECK(load_connection(source)->tls_server_name.empty());
+  source.insecure_skip_tls_verify = true;
+  CHECK(load_connection(source)->ca_pem.empty());
+  CHECK(load_connection(source)->insecure_skip_tls_verify);
+  source.cluster = "none";
+  CHECK(error_of(load_connection(source)).code() == ErrorCode::not_found);
+  KubeconfigSource bare;
+  bare.server = "https://other:1";
+  bare.token = Secret("mine");
+  CHECK(load_connection(bare)->token.reveal() == "mine");
+  bare.user = "u";
+  CHECK_FALSE(load_connection(bare).ok());
+}
+
+TEST_CASE("in a pod: the service account counts where there is no kubeconfig") {
+  const Folder folder;
+  folder.write("sa/token", "pod-token\n");
+  folder.write("sa/ca.crt", k_ca);
+  folder.write("sa/namespace", "apps\n");
+  KubeconfigSource source;
+  source.service_account = folder.path("sa");
+  CHECK_FALSE(load_connection(source).ok());
+  source.variables = {"KUBERNETES_SERVICE_HOST=fd00::1", "KUBERNETES_SERVICE_PORT=443"};
+  const Result<Connection> connection = load_connection(source);
+  REQUIRE(connection.ok());
+  CHECK(connection->server == "https://[fd00::1]:443");
+  CHECK(connection->token.reveal() == "pod-token");
+  CHECK(connection->token_file == folder.path("sa/token"));
+  CHECK(connection->ca_pem == k_ca);
+  CHECK(connection->ns == "apps");
+  source.home = fs::path(folder.write(".kube/config", config(k_server))).parent_path().parent_path().string();
+  CHECK(load_connection(source)->server == "https://example.org:6443");
 }
 
 TEST_CASE("files that are no kubeconfig") {
