@@ -81,7 +81,8 @@ class Client {
   // Good also where the object is only marked for deletion (finalizers); wait for it to go by a watch.
   virtual base::Result<void> remove(const Resource& resource, const Name& name, const RemoveOptions& options, const Call& call,
                                     std::stop_token stop) = 0;
-  // Subresources. An empty body of a good answer is null. Put is sent once, never repeated.
+  // Subresources. An empty body of a good answer is null. Put is sent once, never repeated; its dry run goes into the body, and
+  // not every subresource knows it (freeze and unfreeze do not: they act).
   virtual base::Result<json::Value> get_subresource(const Resource& resource, const Name& name, const std::string& subresource,
                                                     const Call& call, std::stop_token stop) = 0;
   virtual base::Result<json::Value> put_subresource(const Resource& resource, const Name& name, const std::string& subresource,

@@ -10,6 +10,9 @@
 namespace vmbackup::kube {
 namespace {
 
+constexpr const char* k_unauthorized_hint =
+    "the server does not accept these credentials, or not any more; see who you are: kubectl auth whoami";
+
 using base::Error;
 using base::ErrorCode;
 
@@ -90,6 +93,7 @@ Outcome Repeater::send_once(const Order& order, const base::Deadline& deadline, 
   if (status >= 200 && status < 300) return {std::move(answer), status};
   Error error = error_of_response(*answer, order.what);
   if (status == 403 && !order.hint.empty()) error = error.with_hint(order.hint);
+  if (status == 401) error = error.with_hint(k_unauthorized_hint);
   return {std::move(error), status, false, status == 429 || status == 503 ? retry_after(*answer) : base::Duration::zero()};
 }
 

@@ -235,10 +235,12 @@ Result<json::Value> RestClient::put_subresource(const Resource& resource, const 
                                                 const json::Value& body, const Call& call, std::stop_token stop) {
   const Result<std::string> path = object_path(resource, name, subresource);
   if (!path) return path.error();
-  Query query;
-  query.add("dryRun", call.dry_run ? "All" : "");
+  // KubeVirt's subresources take options from the body alone: a query would be passed over, and the call would really act.
+  // [kubevirt 1.9.0, pkg/virt-api/rest/lifecycle.go]
+  json::Value sent = body;
+  if (call.dry_run) sent.set("dryRun", json::Value::array({"All"}));
   Order order;
-  order.request = request("PUT", *path + query.text(), body.is_null() ? nullptr : &body);
+  order.request = request("PUT", *path, sent.is_null() ? nullptr : &sent);
   order.what = subresource + " " + object_label(resource, name);
   order.hint = can_i("update", resource, name.ns, subresource);
   const Outcome outcome = repeater_.send(order, call, stop);

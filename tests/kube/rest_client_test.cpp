@@ -169,6 +169,17 @@ TEST_CASE_FIXTURE(Fixture, "patch and put are sent once, with their own types, u
   CHECK(script.requests[3].target == "/apis/kubevirt.io/v1/namespaces/prod/virtualmachines/db-0?fieldManager=kubectl-vmbackup");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a rehearsed put says so in the body, for KubeVirt reads no query") {
+  Call dry = call();
+  dry.dry_run = true;
+  script.answer(200, "");
+  CHECK(client().put_subresource(k_vms, {"prod", "db-0"}, "pause", {}, dry, {}).ok());
+  CHECK(script.requests[0].body == R"({"dryRun":["All"]})");
+  script.answer(200, "");
+  CHECK(client().put_subresource(k_vms, {"prod", "db-0"}, "start", json::Value::object({{"paused", true}}), dry, {}).ok());
+  CHECK(script.requests[1].body == R"({"paused":true,"dryRun":["All"]})");
+}
+
 TEST_CASE_FIXTURE(Fixture, "remove puts its options in the body") {
   script.answer(200, "{}");
   Call dry = call();
@@ -250,6 +261,8 @@ TEST_CASE("answers that are no Status") {
 TEST_CASE_FIXTURE(Fixture, "a refusal names the command that shows it") {
   script.answer(403, status(403, "Forbidden", "no"));
   CHECK(get().error().hint() == "kubectl auth can-i get virtualmachines.kubevirt.io -n prod");
+  script.answer(401, status(401, "Unauthorized", "Unauthorized"));
+  CHECK(get().error().hint() == "the server does not accept these credentials, or not any more; see who you are: kubectl auth whoami");
   script.answer(403, status(403, "Forbidden", "no"));
   CHECK(client().put_subresource(k_vms, {"prod", "db-0"}, "freeze", {}, call(), {}).error().hint() ==
         "kubectl auth can-i update virtualmachines.kubevirt.io --subresource=freeze -n prod");
