@@ -37,6 +37,7 @@ def options_of(argv):
             setattr(options, name, os.path.abspath(path))
             if not os.path.exists(path):
                 parser.error(f"--{name}: {path} does not exist")
+    options.bin = os.path.abspath(options.bin)
     options.root = _ROOT
     options.accept = os.environ.get("VMBACKUP_TEST_ACCEPT") == "1"
     return options
