@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import fnmatch
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -90,8 +91,17 @@ def run_one(source, options, tally, base):
     tally.fail(source.name, took, f"{problem.rstrip()}\ncommands so far:\n{so_far}folder: {folder}")
 
 
+def heed_signals():
+    """What our caller ignores (nohup, a shell's `&`), the tool under test would inherit as ignored, and rightly ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            # Anything but SIG_IGN and SIG_DFL: a handler becomes SIG_DFL in a child.
+            signal.signal(number, lambda *_: None)
+
+
 def main(argv):
     options = options_of(argv)
+    heed_signals()
     tally = Tally()
     on_cluster = options.cluster is not None
     kind = "cluster" if on_cluster else "sandbox"

@@ -2,6 +2,7 @@
 """Tests of the script runner, above all that it fails where it must. The sandbox and the tool are small stand-ins."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -52,7 +53,7 @@ case "$1" in
   json) echo '{"items":[{"phase":"Succeeded","list":["a","b"],"id":"0f0f0f0f-0000-4000-8000-00000000000a"}]}' ;;
   env) echo "[$KUBECONFIG][$HOME][$X]" ;;
   cat) cat "$2" ;;
-  hang) echo begun >&2; trap 'exit 130' INT; while :; do sleep 0.05; done ;;
+  hang) trap 'exit 130' INT; trap 'exit 129' HUP; trap 'exit 143' TERM; echo begun >&2; while :; do sleep 0.05; done ;;
 esac
 '''
 
@@ -80,10 +81,10 @@ class Run(unittest.TestCase):
         write(path, textwrap.dedent(text))
         return path
 
-    def run_all(self, *args, accept=False):
+    def run_all(self, *args, accept=False, before=None):
         environment = dict(os.environ, TMPDIR=os.path.join(self.folder.name, "tmp"), VMBACKUP_TEST_ACCEPT="1" if accept else "0")
         done = subprocess.run([os.path.join(os.path.dirname(HERE), "run-scripts"), "--binary", self.tool, "--sandbox", self.sandbox, *args],
-                              capture_output=True, text=True, env=environment, timeout=60)
+                              capture_output=True, text=True, env=environment, timeout=60, preexec_fn=before)
         self.assertEqual(done.stderr, "")
         return done.returncode, done.stdout
 
@@ -145,6 +146,15 @@ class Run(unittest.TestCase):
     def test_signals(self):
         self.passes("# A signal.\nbg hang\nawait begun\nsignal INT\njoin\nexit 130\n")
         self.fails("# It ends before.\nbg say x\nawait begun\n", "it ended before")
+
+    def test_signals_that_the_caller_ignores(self):
+        def ignore():
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+
+        for word, code in (("INT", 130), ("HUP", 129), ("TERM", 143)):
+            script = self.script(f"# A signal.\nlimit 5s\nbg hang\nawait begun\nsignal {word}\njoin\nexit {code}\n", "ignored-" + word.lower())
+            self.assertEqual(self.run_all(script, before=ignore)[0], 0, word)
 
     def test_requests(self):
         self.passes("# Requests.\nrequests sent\n-- sent --\nGET /a?limit=500\n")
