@@ -25,13 +25,7 @@ std::vector<DiskReport> expected_disks(const SnapshotParts& parts) {
     return disks;
   }
   for (const kubevirt::Volume& volume : parts.content->vm_volumes) {
-    using Kind = kubevirt::Volume::Kind;
-    if (volume.kind == Kind::configuration) continue;
-    DiskReport disk{.name = volume.name, .source = volume.source, .claim = volume.claim};
-    disk.counts = volume.kind != Kind::ephemeral && volume.kind != Kind::memory_dump;
-    if (volume.kind == Kind::ephemeral) disk.reason = volume.source + " keeps nothing over a restart";
-    if (volume.kind == Kind::host_disk) disk.reason = "a hostDisk is never part of a snapshot";
-    disks.push_back(disk);
+    if (volume.kind != kubevirt::Volume::Kind::configuration) disks.push_back(disk_of(volume));
   }
   return disks;
 }
@@ -110,6 +104,15 @@ void judge_completeness(const SnapshotParts& parts, SnapshotItem& item) {
 }
 
 }  // namespace
+
+DiskReport disk_of(const kubevirt::Volume& volume) {
+  using Kind = kubevirt::Volume::Kind;
+  DiskReport disk{.name = volume.name, .source = volume.source, .claim = volume.claim};
+  disk.counts = volume.kind != Kind::ephemeral && volume.kind != Kind::memory_dump;
+  if (volume.kind == Kind::ephemeral) disk.reason = volume.source + " keeps nothing over a restart";
+  if (volume.kind == Kind::host_disk) disk.reason = "a hostDisk is never part of a snapshot";
+  return disk;
+}
 
 std::string state_in_words(const kubevirt::VmSnapshot& snapshot) {
   std::string state = snapshot.phase_text.empty() ? "not taken up yet" : snapshot.phase_text;

@@ -17,6 +17,10 @@ struct SnapshotParts {
   std::vector<DiskReport> planned;                         // disks as planned before the create; empty for an old snapshot
 };
 
+// A volume of a VM before it is known what becomes of it: not included; with the reason where its kind alone keeps it out of every
+// snapshot. Not for configuration volumes, which are no disks.
+DiskReport disk_of(const kubevirt::Volume& volume);
+
 // Everything but outcome, error, seconds and left, which are the caller's to say. A disk counts as included only when the snapshot's own
 // objects say so; where they say nothing yet, the plan stands in.
 SnapshotItem assemble(const SnapshotParts& parts);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "backup/assemble.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
@@ -16,11 +17,6 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-bool counts(kubevirt::Volume::Kind kind) {
-  return kind == kubevirt::Volume::Kind::persistent_volume_claim || kind == kubevirt::Volume::Kind::data_volume ||
-         kind == kubevirt::Volume::Kind::host_disk;
-}
-
 // KubeVirt's text, less the brackets that repeat what the row says anyway.
 std::string reason_of(const kubevirt::VolumeSnapshotSupport& support) {
   constexpr std::string_view k_no_class = "No VolumeSnapshotClass: ";
@@ -34,19 +30,8 @@ std::string reason_of(const kubevirt::VolumeSnapshotSupport& support) {
 }
 
 DiskReport plan_disk(const kubevirt::Volume& volume, const kubevirt::VirtualMachine& vm) {
-  DiskReport disk;
-  disk.name = volume.name;
-  disk.source = volume.source;
-  disk.claim = volume.claim;
-  disk.counts = counts(volume.kind);
-  if (volume.kind == kubevirt::Volume::Kind::host_disk) {
-    disk.reason = "a hostDisk is never part of a snapshot";
-    return disk;
-  }
-  if (volume.kind == kubevirt::Volume::Kind::ephemeral) {
-    disk.reason = volume.source + " keeps nothing over a restart";
-    return disk;
-  }
+  DiskReport disk = disk_of(volume);
+  if (!disk.reason.empty()) return disk;
   disk.included = true;
   for (const kubevirt::VolumeSnapshotSupport& support : vm.snapshot_support) {
     if (support.name != volume.name || support.enabled) continue;
