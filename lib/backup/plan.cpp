@@ -55,10 +55,21 @@ void add_hotplugged(const kubevirt::VirtualMachineInstance& vmi, std::vector<Dis
   }
 }
 
+// KubeVirt lets the VM go a moment after it has called a snapshot Succeeded: two in a row must not look like two at once.
+bool snapshot_has_ended(kube::Client& client, const std::string& version, const kubevirt::VirtualMachine& vm, const kube::Call& call,
+                        const std::stop_token& stop) {
+  if (vm.snapshot_in_progress.empty()) return false;
+  const Result<json::Value> object = client.get(kubevirt::vm_snapshots(version), {vm.ns, vm.snapshot_in_progress}, call, stop);
+  if (!object.ok()) return false;
+  const Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*object);
+  if (!snapshot.ok()) return false;
+  return snapshot->phase == kubevirt::SnapshotPhase::succeeded || snapshot->phase == kubevirt::SnapshotPhase::failed;
+}
+
 // What can never succeed is refused before anything is created.
-Result<void> check_vm(const kubevirt::VirtualMachine& vm, const std::string& what) {
+Result<void> check_vm(const kubevirt::VirtualMachine& vm, const std::string& what, bool snapshot_has_ended) {
   if (vm.deleting) return Error(ErrorCode::precondition, what + " is being deleted");
-  if (!vm.snapshot_in_progress.empty()) {
+  if (!vm.snapshot_in_progress.empty() && !snapshot_has_ended) {
     return Error(ErrorCode::conflict, what + " has a snapshot under way: " + vm.snapshot_in_progress,
                  "wait for it with: kubectl vmbackup wait vmsnapshot/" + vm.snapshot_in_progress + " -n " + vm.ns);
   }
@@ -157,7 +168,8 @@ Result<SnapshotPlan> plan_snapshot(kube::Client& client, const SnapshotRequest& 
   }
   const Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
   if (!vm.ok()) return vm.error();
-  if (Result<void> fit = check_vm(*vm, what); !fit.ok()) return fit.error();
+  const bool ended = snapshot_has_ended(client, *version, *vm, call, stop);
+  if (Result<void> fit = check_vm(*vm, what, ended); !fit.ok()) return fit.error();
 
   SnapshotPlan plan;
   plan.api_version = *version;

@@ -145,6 +145,15 @@ TEST_CASE("another snapshot of the VM under way is busy, not failed") {
   CHECK(plan.error().message().find("other") != std::string::npos);
 }
 
+TEST_CASE("a snapshot that has just ended does not make the VM busy, though KubeVirt has not let it go yet") {
+  Story story;
+  REQUIRE(story.take().outcome == backup::Outcome::done);
+  const std::string first = story.snapshot_name().name;
+  story.cluster.change(kubevirt::virtual_machines(), {"prod", "db-0"},
+                       [&](json::Value& vm) { vm["status"].set("snapshotInProgress", first); });
+  CHECK(story.plan().ok());
+}
+
 TEST_CASE("a name that is taken: by another run, and by somebody else") {
   Story story;
   REQUIRE(story.take().outcome == backup::Outcome::done);
