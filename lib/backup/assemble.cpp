@@ -57,10 +57,12 @@ void add_volume_snapshot(const SnapshotParts& parts, DiskReport& disk) {
   }
 }
 
+// The snapshot's own objects say which disks are in it.
+bool is_told(const SnapshotParts& parts) { return parts.content.has_value() || parts.snapshot.phase == kubevirt::SnapshotPhase::succeeded; }
+
 // What the snapshot's own objects say of each disk, over what was expected.
 void settle_disks(const SnapshotParts& parts, std::vector<DiskReport>& disks) {
-  const bool told = parts.content.has_value() || parts.snapshot.phase == kubevirt::SnapshotPhase::succeeded;
-  if (!told) return;
+  if (!is_told(parts)) return;
   for (DiskReport& disk : disks) disk.included = contains(parts.snapshot.included_volumes, disk.name);
   if (parts.content) {
     for (const kubevirt::VolumeBackup& backup : parts.content->backups) {
@@ -88,7 +90,7 @@ void drop_disks_of_failed(const SnapshotParts& parts, std::vector<DiskReport>& d
 
 void judge_completeness(const SnapshotParts& parts, SnapshotItem& item) {
   if (parts.snapshot.phase == kubevirt::SnapshotPhase::failed) return;
-  const bool told = parts.content.has_value() || parts.snapshot.phase == kubevirt::SnapshotPhase::succeeded;
+  const bool told = is_told(parts);
   bool any = false;
   bool all = true;
   for (const DiskReport& disk : item.disks) {

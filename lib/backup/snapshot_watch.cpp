@@ -218,10 +218,7 @@ Error SnapshotWatch::failure() const {
 Error SnapshotWatch::explain(const Error& error) const {
   if (error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled) return error.wrap("waiting for " + what());
   std::string state = seen_ ? state_in_words(parts_.snapshot) : what() + ", never seen";
-  if (seen_) {
-    const std::string& obstacle = parts_.snapshot.error.empty() ? parts_.snapshot.obstacle() : parts_.snapshot.error;
-    if (!obstacle.empty()) state += " (" + obstacle + ")";
-  }
+  if (!told_.obstacle.empty()) state += " (" + told_.obstacle + ")";
   const std::string clause = error.code() == ErrorCode::timeout ? "the deadline passed: " : "interrupted: ";
   return Error(error.code(), clause + state).with_causes(error.causes());
 }
