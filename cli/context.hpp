@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backup/debts.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "cli/command.hpp"
@@ -30,6 +31,7 @@ struct Environment {
   bool dumb = false;                     // TERM is unset, empty or "dumb"
   std::vector<std::string> variables{};  // all of it, "NAME=value": for proxies, pods and credential plugins
   bool input_terminal = false;           // a plugin may ask a person
+  std::string host{};                    // what this machine calls itself; only for people
 };
 
 // A cluster to talk to. Owns what it stands on.
@@ -56,7 +58,10 @@ struct World {
   std::function<int()> signal;  // the first signal that came, 0 for none
   Connect connect;
   std::function<unsigned()> random;  // for names
-  bool ticking = false;              // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
+  backup::Debts& debts;              // guests that we must let go
+  // Tells where a signal that was refused, because a guest is held, is to be said; called with nothing at the end. May be empty.
+  std::function<void(std::function<void(const std::string&)>)> hear{};
+  bool ticking = false;  // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
 };
 
 class Context {
@@ -74,6 +79,8 @@ class Context {
   base::Clock& clock() { return world_.clock; }
   bool ticking() const { return world_.ticking; }
   unsigned random() const { return world_.random(); }
+  backup::Debts& debts() { return world_.debts; }
+  const Environment& environment() const { return world_.environment; }
   const std::stop_token& stop() const { return world_.stop; }
   int signal() const { return world_.signal ? world_.signal() : 0; }
   const CommonOptions& options() const { return options_; }

@@ -103,6 +103,7 @@ TextFile command_page(const Command& command) {
   if (!flags.arguments().empty()) {
     page.heading("ARGUMENTS");
     for (const Argument& argument : flags.arguments()) page.item(argument.name, argument.help);
+    if (flags.rest()) page.item("-- " + flags.rest()->name, flags.rest()->help);
   }
   page.heading("OPTIONS");
   for (const FlagGroup group : k_flag_groups) {

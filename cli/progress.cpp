@@ -44,6 +44,22 @@ const char* word_of(Event::Kind kind) {
       return "watchGap";
     case Event::Kind::unreadable:
       return "unreadable";
+    case Event::Kind::locked:
+      return "locked";
+    case Event::Kind::freezing:
+      return "freezing";
+    case Event::Kind::frozen:
+      return "frozen";
+    case Event::Kind::held:
+      return "held";
+    case Event::Kind::thawing:
+      return "thawing";
+    case Event::Kind::thaw_again:
+      return "thawAgain";
+    case Event::Kind::thawed:
+      return "thawed";
+    case Event::Kind::owed:
+      return "owed";
     case Event::Kind::warning:
       return "warning";
   }
@@ -87,6 +103,22 @@ std::string event_text(const Event& event) {
       return "the watch was interrupted; everything was read anew";
     case Event::Kind::unreadable:
       return object + " cannot be read, the report will lack what they say: " + text;
+    case Event::Kind::locked:
+      return "its lock was that of " + text + ", which has ended; it is ours now";
+    case Event::Kind::freezing:
+      return "freezing the guest";
+    case Event::Kind::frozen:
+      return "the guest is frozen";
+    case Event::Kind::held:
+      return "all guests are frozen";
+    case Event::Kind::thawing:
+      return "thawing the guest";
+    case Event::Kind::thaw_again:
+      return "thawing it again: " + text;
+    case Event::Kind::thawed:
+      return "the guest is let go, confirmed by " + text;
+    case Event::Kind::owed:
+      return "given up, the guest may still be frozen: " + text;
     case Event::Kind::warning:
       return text;
   }
@@ -143,6 +175,26 @@ void Waiting::on(const Event& event, base::TimePoint now) {
     case Event::Kind::deleting:
       deleting_ = true;
       break;
+    case Event::Kind::held:
+      held_ = true;
+      break;
+    case Event::Kind::freezing:
+      guests_[subject_] = "freezing";
+      break;
+    case Event::Kind::frozen:
+      guests_[subject_] = "frozen";
+      break;
+    case Event::Kind::thawing:
+      held_ = false;
+      guests_[subject_] = "thawing";
+      break;
+    case Event::Kind::thaw_again:
+      guests_[subject_] = "thawing again (" + base::printable(event.text, 256) + ")";
+      break;
+    case Event::Kind::thawed:
+    case Event::Kind::owed:
+      guests_.erase(subject_);
+      break;
     default:
       break;
   }
@@ -153,7 +205,17 @@ void Waiting::on(const Event& event, base::TimePoint now) {
   }
 }
 
+// "db-0 and 3 more frozen": the first guest that is furthest behind speaks for all.
+std::string Waiting::guests_state() const {
+  if (held_) return std::to_string(guests_.size()) + (guests_.size() == 1 ? " guest is" : " guests are") + " frozen, the command runs";
+  const auto behind = std::find_if(guests_.begin(), guests_.end(), [](const auto& guest) { return guest.second != "frozen"; });
+  const auto& [subject, state] = behind == guests_.end() ? *guests_.begin() : *behind;
+  if (guests_.size() == 1) return state;
+  return state + " " + subject + ", one of " + std::to_string(guests_.size());
+}
+
 std::string Waiting::state() const {
+  if (!guests_.empty()) return guests_state();
   if (deleting_) return "waiting for the deletion";
   if (!created_) return "creating the snapshot";
   std::vector<std::string> uncut;

@@ -1,6 +1,7 @@
 // Events as something to read while waiting: a live line, plain lines, or JSON lines. The only place that has words for events.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -33,11 +34,14 @@ class Waiting {
   };
   Disk& disk(const std::string& name);
   std::string state() const;
+  std::string guests_state() const;
 
   std::string subject_;
   std::string obstacle_;
   std::string disk_error_;
   std::vector<Disk> disks_;
+  std::map<std::string, std::string> guests_;  // that are being frozen, held or thawed, and which of it
+  bool held_ = false;
   bool created_ = false;
   bool deleting_ = false;
   bool succeeded_ = false;
