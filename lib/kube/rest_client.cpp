@@ -241,6 +241,10 @@ Result<json::Value> RestClient::put_subresource(const Resource& resource, const 
   if (call.dry_run) sent.set("dryRun", json::Value::array({"All"}));
   Order order;
   order.request = request("PUT", *path, sent.is_null() ? nullptr : &sent);
+  // virt-api's freeze and unfreeze give no JSON, and answer 406 to who takes nothing else. [kubevirt 1.9.0, pkg/virt-api/api.go]
+  for (auto& [name_of_header, value] : order.request.headers) {
+    if (name_of_header == "Accept") value = "application/json, */*";
+  }
   order.what = subresource + " " + object_label(resource, name);
   order.hint = can_i("update", resource, name.ns, subresource);
   const Outcome outcome = repeater_.send(order, call, stop);
