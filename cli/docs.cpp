@@ -5,6 +5,7 @@
 
 #include "backup/run_id.hpp"
 #include "base/text.hpp"
+#include "cli/freeze_view.hpp"
 #include "cli/help.hpp"
 #include "cli/view.hpp"
 
@@ -151,7 +152,11 @@ TextFile program_page(const std::vector<Command>& commands) {
   page.heading("SIGNALS");
   page.paragraphs(
       "INT, TERM and HUP end the waiting: what was begun is left as it is, named, and the exit code is 128 and the number of the signal. A "
-      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.");
+      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.\n"
+      "\n"
+      "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
+      "(Ctrl-Z) is "
+      "refused.");
   pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl(1)"});
   page.see_also(pages);
   return {"kubectl-vmbackup.1", page.text()};
@@ -192,6 +197,10 @@ TextFile json_page() {
   for (const FieldText& field : report_field_texts()) page.item(field.path, field.meaning);
   page.heading("\"A SNAPSHOT\"");
   for (const FieldText& field : item_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"A GUEST, OF FREEZE AND THAW\"");
+  for (const FieldText& field : freeze_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"THE COMMAND OF FREEZE\"");
+  page.item("command", "null, or program, exitCode (null: it was not started), endedByUs, why and durationSeconds");
   page.heading("\"PROGRESS AS JSON\"");
   page.paragraphs(
       "With --progress json every line on stderr is one object with type and time. The type is event (event, namespace, vm, object, disk, "

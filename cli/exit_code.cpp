@@ -92,6 +92,7 @@ ExitCode exit_code_of(const backup::FreezeReport& report, const FreezeJudgement&
     if (code != ExitCode::done) return code;
   }
   for (const backup::FreezeItem& item : report.items) {
+    if (item.outcome == backup::Outcome::skipped) continue;
     const bool weaker = item.outcome == backup::Outcome::done && !item.reasons.empty();
     codes.push_back(item.error ? exit_code_of(*item.error, judgement.signal) : weaker ? ExitCode::weaker : ExitCode::done);
   }

@@ -60,10 +60,8 @@ struct Column {
   std::string (*cell)(const FreezeItem&);
 };
 
-std::string remark(const FreezeItem& item) {
-  if (item.error) return item.error->message();
-  return base::join(item.reasons, "; ");
-}
+// Errors are told in full on stderr.
+std::string remark(const FreezeItem& item) { return item.error ? std::string() : base::join(item.reasons, "; "); }
 
 const std::vector<Column>& columns() {
   static const std::vector<Column> all = {

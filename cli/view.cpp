@@ -170,7 +170,9 @@ std::string yaml_text(const Value& document) { return json::dump_yaml(document);
 const std::vector<FieldText>& report_field_texts() {
   static const std::vector<FieldText> texts = {
       {"apiVersion", "always vmbackup/v1"},
-      {"kind", "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), VersionReport (version)"},
+      {"kind",
+       "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), FreezeReport (freeze, thaw), "
+       "VersionReport (version)"},
       {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
       {"dryRun", "SnapshotReport, DeleteReport: true when nothing was changed"},
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},

@@ -134,6 +134,7 @@ ExitCode run_freeze(const Options& options, Context& context) {
   request.lock.host = context.environment().host;
   const base::Result<backup::FreezePlan> plan = backup::plan_freeze(*cluster->client, context.clock(), request, deadline, context.stop());
   if (!plan) return context.fail(plan.error());
+  for (const std::string& warning : plan->warnings) context.console().warning(warning);
   for (const backup::GuestPlan& guest : plan->guests) {
     for (const std::string& warning : guest.warnings) {
       context.console().warning(guest.target.vm.ns + "/" + guest.target.vm.name + ": " + warning);

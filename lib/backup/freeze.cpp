@@ -32,6 +32,7 @@ void add_passed_over(const FreezePlan& plan, FreezeReport& report) {
     item.ns = vm.name.ns;
     item.vm = vm.name.name;
     item.outcome = Outcome::skipped;
+    item.state = vm.stopped ? "stopped" : "unknown";
     item.reasons = {vm.reason};
     report.items.push_back(std::move(item));
   }
@@ -40,10 +41,9 @@ void add_passed_over(const FreezePlan& plan, FreezeReport& report) {
 }
 
 // Why a guest that could have been frozen was not, or was let go again: another one of its group could not be.
-Error because_of(const kube::Name& other, const Error& cause, bool was_frozen) {
-  return Error(cause.code() == ErrorCode::usage ? ErrorCode::precondition : cause.code(),
-               std::string(was_frozen ? "let go again" : "not frozen") + ", because " + other.ns + "/" + other.name +
-                   " could not be frozen, and a group is held whole or not at all");
+Error because_of(const kube::Name& vm, const kube::Name& other, const Error& cause, bool was_frozen) {
+  return Error(cause.code(), "VM " + vm.ns + "/" + vm.name + (was_frozen ? " was let go again" : " was not frozen") + ", because " +
+                                 other.ns + "/" + other.name + " could not be frozen, and a group is held whole or not at all");
 }
 
 FreezeReport begin_report(const Ground& ground, const FreezePlan& plan) {
@@ -58,16 +58,20 @@ void end_report(const Ground& ground, const FreezePlan& plan, FreezeReport& repo
   report.completion_time = ground.clock.wall_now();
 }
 
-// The plan as a report in which one refusal refuses all.
-FreezeReport refused_report(const Ground& ground, const FreezePlan& plan) {
-  FreezeReport report = begin_report(ground, plan);
+// In a group one refusal refuses all.
+void add_refused(const FreezePlan& plan, FreezeReport& report) {
   const auto first = std::find_if(plan.guests.begin(), plan.guests.end(), [](const GuestPlan& guest) { return guest.refusal.has_value(); });
   for (const GuestPlan& guest : plan.guests) {
     FreezeItem item = item_of(guest, plan);
     item.outcome = Outcome::failed;
-    if (!item.error) item.error = because_of(first->target.vm, *first->refusal, false);
+    if (!item.error) item.error = because_of(guest.target.vm, first->target.vm, *first->refusal, false);
     report.items.push_back(std::move(item));
   }
+}
+
+FreezeReport refused_report(const Ground& ground, const FreezePlan& plan) {
+  FreezeReport report = begin_report(ground, plan);
+  add_refused(plan, report);
   end_report(ground, plan, report);
   return report;
 }
@@ -117,7 +121,7 @@ void share_failure(const Hold& hold, FreezeReport& report) {
     if (!hold.error(cause)) continue;
     for (FreezeItem& item : report.items) {
       if (item.error) continue;
-      item.error = because_of(hold.target(cause).vm, *hold.error(cause), item.confirmed.has_value());
+      item.error = because_of({item.ns, item.vm}, hold.target(cause).vm, *hold.error(cause), item.confirmed.has_value());
       item.outcome = Outcome::failed;
     }
     return;
@@ -130,7 +134,11 @@ FreezeReport report_of(const FreezePlan& plan) {
   FreezeReport report;
   report.run = plan.run;
   report.dry_run = true;
-  for (const GuestPlan& guest : plan.guests) report.items.push_back(item_of(guest, plan));
+  if (plan.refused()) {
+    add_refused(plan, report);
+  } else {
+    for (const GuestPlan& guest : plan.guests) report.items.push_back(item_of(guest, plan));
+  }
   add_passed_over(plan, report);
   return report;
 }
@@ -163,7 +171,7 @@ FreezeReport freeze_and_leave(const Ground& ground, const FreezePlan& plan, cons
       done.items.push_back(held_item(hold, i, *part[i], plan));
       FreezeItem& item = done.items.back();
       if (item.state == "thawed" && !item.error && stop.stop_requested()) {
-        item.error = Error(ErrorCode::cancelled, "interrupted: it was frozen and let go again");
+        item.error = Error(ErrorCode::cancelled, "interrupted: VM " + item.ns + "/" + item.vm + " was frozen and let go again");
         item.outcome = Outcome::failed;
       }
     }

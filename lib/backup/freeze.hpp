@@ -36,6 +36,7 @@ struct FreezePlan {
   LockOptions lock;
   std::vector<GuestPlan> guests;  // by namespace and name
   std::vector<PassedOver> passed_over;
+  std::vector<std::string> warnings;  // of the whole: a Velero backup that is under way
   bool refused() const;
 };
 

@@ -7,6 +7,7 @@
 #include "kube/access_review.hpp"
 #include "kubevirt/guest_control.hpp"
 #include "kubevirt/resources.hpp"
+#include "kubevirt/velero.hpp"
 
 namespace vmbackup::backup {
 
@@ -124,15 +125,19 @@ class Planner {
   const std::stop_token& stop_;
 };
 
-// A guest that we could freeze and not thaw must not be frozen.
-Result<void> check_rights(kube::Client& client, const std::vector<VirtualMachine>& vms, const kube::Call& call,
-                          const std::stop_token& stop) {
+std::vector<std::string> spaces_of(const std::vector<VirtualMachine>& vms) {
   std::vector<std::string> spaces;
   for (const VirtualMachine& vm : vms) {
     if (std::find(spaces.begin(), spaces.end(), vm.ns) == spaces.end()) spaces.push_back(vm.ns);
   }
+  return spaces;
+}
+
+// A guest that we could freeze and not thaw must not be frozen.
+Result<void> check_rights(kube::Client& client, const std::vector<VirtualMachine>& vms, const kube::Call& call,
+                          const std::stop_token& stop) {
   const kube::Resource resource = kubevirt::guest_subresources();
-  for (const std::string& ns : spaces) {
+  for (const std::string& ns : spaces_of(vms)) {
     for (const char* what : {"unfreeze", "freeze"}) {
       const kube::Access access{"update", resource.group, resource.plural, what, ns};
       const Result<bool> allowed = kube::may(client, access, call, stop);
@@ -143,6 +148,16 @@ Result<void> check_rights(kube::Client& client, const std::vector<VirtualMachine
     }
   }
   return {};
+}
+
+// Velero's hooks freeze and thaw the guests of a backup by themselves; which of them are under way is only known where Backups may be read.
+void warn_of_velero(kube::Client& client, const std::vector<VirtualMachine>& vms, FreezePlan& plan, const kube::Call& call,
+                    const std::stop_token& stop) {
+  const Result<std::vector<std::string>> busy = kubevirt::velero_backups_of(client, spaces_of(vms), call, stop);
+  if (!busy.ok()) return;
+  for (const std::string& backup : *busy) {
+    plan.warnings.push_back("the Velero backup " + backup + " is under way and takes in these VMs: its hooks freeze and thaw them as well");
+  }
 }
 
 }  // namespace
@@ -157,11 +172,12 @@ Result<FreezePlan> plan_freeze(kube::Client& client, base::Clock& clock, const F
   const kube::Call call{.deadline = deadline};
   Result<Selected> selected = select_vms(client, request.selection, call, stop);
   if (!selected.ok()) return selected.error();
-  FreezePlan plan{request.run, request.group, request.safety_timeout, request.lock, {}, std::move(selected->passed_over)};
+  FreezePlan plan{request.run, request.group, request.safety_timeout, request.lock, {}, std::move(selected->passed_over), {}};
   if (selected->vms.empty()) return plan;
   if (Result<void> allowed = check_rights(client, selected->vms, call, stop); !allowed.ok()) return allowed.error();
   const auto instances = instances_of(client, selected->vms, call, stop);
   if (!instances.ok()) return instances.error();
+  warn_of_velero(client, selected->vms, plan, {.deadline = deadline, .repeat = false}, stop);
 
   const Planner planner(client, clock, request, deadline, stop);
   std::vector<std::size_t> running;
@@ -170,7 +186,7 @@ Result<FreezePlan> plan_freeze(kube::Client& client, base::Clock& clock, const F
     if ((*instances)[i]) {
       running.push_back(i);
     } else if (request.selection.names.empty()) {
-      plan.passed_over.push_back({{vm.ns, vm.name}, "it is not running"});
+      plan.passed_over.push_back({{vm.ns, vm.name}, "it is not running", true});
     } else {
       GuestPlan refused;
       refused.target.vm = {vm.ns, vm.name};

@@ -31,10 +31,10 @@ Error busy(const kube::Name& vm, const kube::Lease& theirs) {
     return Error(ErrorCode::conflict, vm_text(vm) + " was frozen on purpose by run " + run_of(theirs) + " of this tool, which has ended",
                  "let it go with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns);
   }
-  return Error(
-      ErrorCode::conflict,
-      vm_text(vm) + " is held by run " + run_of(theirs) + " of this tool (" + base::printable(theirs.holder, 200) + "), which is under way",
-      "wait for it with --lock-wait 10m, or take its place with --break-lock");
+  const std::size_t at = theirs.holder.rfind('@');
+  const std::string where = at == std::string::npos ? "" : " on " + base::printable(theirs.holder.substr(at + 1), 100);
+  return Error(ErrorCode::conflict, vm_text(vm) + " is held by run " + run_of(theirs) + " of this tool" + where + ", which is under way",
+               "wait for it with --lock-wait 10m, or take its place with --break-lock");
 }
 
 }  // namespace

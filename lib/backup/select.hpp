@@ -24,7 +24,8 @@ struct Selection {
 
 struct PassedOver {
   kube::Name name;
-  std::string reason;  // one clause: "excluded"
+  std::string reason;    // one clause: "excluded"
+  bool stopped = false;  // it has no running instance
 };
 
 struct Selected {

@@ -6,6 +6,7 @@
 #include "backup/lock.hpp"
 #include "backup/run_id.hpp"
 #include "backup/thaw.hpp"
+#include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
 
@@ -15,6 +16,7 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr base::Duration k_look_again = std::chrono::seconds(1);
+constexpr base::Duration k_stale_status = std::chrono::seconds(7);
 constexpr base::Duration k_longest = std::chrono::minutes(10);
 
 using Leases = std::map<kube::Name, kube::Lease>;
@@ -26,6 +28,32 @@ Result<Leases> read_leases(kube::Client& client, const std::string& ns, const ku
   Leases leases;
   for (const kube::Lease& lease : *list) leases.emplace(lease.name, lease);
   return leases;
+}
+
+// Called frozen, and by nobody that we know: perhaps only an old word, from before the last thaw.
+bool may_be_stale(const ThawItem& item) {
+  const ThawFacts& facts = item.facts;
+  return facts.frozen && !facts.named && !facts.leased && !facts.marked && facts.snapshot_in_progress.empty();
+}
+
+// Looks again at those until their status must be fresh.
+void await_fresh_status(kube::Client& client, base::Clock& clock, std::vector<ThawItem>& items, const base::Deadline& deadline,
+                        const std::stop_token& stop) {
+  const base::Deadline fresh = base::Deadline::after(clock, k_stale_status).sooner(deadline);
+  while (std::any_of(items.begin(), items.end(), may_be_stale) && !fresh.passed(clock)) {
+    if (!clock.sleep_until(clock.now() + k_look_again, stop)) return;
+    for (ThawItem& item : items) {
+      if (!may_be_stale(item)) continue;
+      const Result<json::Value> object = client.get(kubevirt::virtual_machine_instances(), item.facts.vm, {.deadline = deadline}, stop);
+      if (!object.ok()) continue;
+      const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
+      item.facts.frozen = !vmi.ok() || vmi->fs_freeze_status == "frozen";
+    }
+  }
+  std::erase_if(items, [](const ThawItem& item) {
+    const ThawFacts& facts = item.facts;
+    return !facts.named && !facts.frozen && !facts.marked && !facts.leased;
+  });
 }
 
 bool wants_expiry(const ThawItem& item, bool force) {
@@ -129,6 +157,7 @@ Result<ThawPlan> plan_thaw(kube::Client& client, base::Clock& clock, const ThawR
     item.facts.named = named;
     if (named || item.facts.frozen || item.facts.marked || item.facts.leased) plan.items.push_back(std::move(item));
   }
+  await_fresh_status(client, clock, plan.items, deadline, stop);
   await_expiry(client, clock, plan.items, ns, request.force, deadline, stop);
   for (ThawItem& item : plan.items) item.choice = choose(item.facts, request.force, request.older_than);
   return plan;
