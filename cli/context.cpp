@@ -48,9 +48,7 @@ base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, cons
   surroundings.terminal = environment.input_terminal;
   base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_signed_transport(*connection, std::move(surroundings), make, clock);
   if (!transport) return transport.error();
-  // The transport signs from here on.
-  connection->token = kube::Secret();
-  return Connected{kube::make_rest_client(std::move(*transport), *connection, clock, std::move(log)), connection->ns, connection->context};
+  return Connected{kube::make_rest_client(std::move(*transport), clock, std::move(log)), connection->ns, connection->context};
 }
 
 Context::Context(World& world, Console& console, const CommonOptions& options, const std::vector<Command>& commands, std::string program)

@@ -59,6 +59,20 @@ struct RemoveOptions {
 
 enum class PatchType { json, merge, apply };
 
+// A command for one container of a pod. No shell is between; and argv is part of the URL, which servers write down: no secrets in it.
+struct ExecCommand {
+  std::string container;  // empty: the pod's only one
+  std::vector<std::string> argv;
+  std::optional<std::string> input;               // its standard input, which ends after that; none: it has no standard input
+  std::size_t most_bytes = std::size_t{1} << 20;  // of both outputs together
+};
+
+struct ExecEnd {
+  int exit_code = 0;
+  std::string out;  // as it came: untrusted bytes
+  std::string err;
+};
+
 // Errors of every call, by code: not_found, already_exists, conflict (409), precondition (UID differs), invalid (400, 422, or an answer
 // that is no JSON), unauthenticated (401), forbidden (403), unavailable (connection, 429, 500, 503, 504 after the repeats; 410 with
 // reason "Expired"), timeout (the deadline), cancelled (the stop token). The server's words are the message, its reason and
@@ -92,6 +106,14 @@ class Client {
   // ends by itself (then one `ended` event comes last). Never blocks. Bookmarks are asked for and delivered.
   virtual WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                             int source) = 0;
+
+  // Runs a command in a pod and waits for its end; any exit code is a good result. Sent once, never repeated. Needs the right to get, since
+  // Kubernetes 1.35 also to create, pods/exec. Errors beyond those above: usage (no command, or `dry_run`, which exec does not know);
+  // invalid (400: no such container, or the pod has ended; more output than allowed; a server that speaks no WebSocket, or with `input`
+  // only v4 of the protocol, which cannot end it); unavailable (the connection broke off, or the command could not be started: the
+  // server's words say which). After timeout, cancelled, too much output or a lost connection the channel is closed, and the process in the
+  // pod may go on: nobody can end it from here.
+  virtual base::Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) = 0;
 
   // The served versions of an API group, preferred first. not_found: the server has no such group.
   virtual base::Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) = 0;

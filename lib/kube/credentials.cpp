@@ -46,18 +46,11 @@ class SignedTransport final : public Transport {
   }
 
   Result<HttpResponse> send(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
-    const base::Deadline limit = connection_.request_timeout > base::Duration::zero()
-                                     ? deadline.sooner(base::Deadline::after(clock_, connection_.request_timeout))
-                                     : deadline;
-    for (bool again = false;; again = true) {
-      const Result<Signature> signature = credentials_.current(stop);
-      if (!signature) return signature.error();
-      const Result<Transport*> transport = transport_for(*signature);
-      if (!transport) return transport.error();
-      Result<HttpResponse> answer = (*transport)->send(signed_request(request, *signature), limit, stop);
-      const bool refused = answer && answer->status == 401;
-      if (!refused || !credentials_.refused(signature->generation) || again) return answer;
-    }
+    return ask<HttpResponse>(&Transport::send, request, deadline, stop);
+  }
+
+  Result<Upgrade> upgrade(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
+    return ask<Upgrade>(&Transport::upgrade, request, deadline, stop);
   }
 
   StreamHandle stream(const HttpRequest& request, StreamSink sink) override {
@@ -84,6 +77,27 @@ class SignedTransport final : public Transport {
   }
 
  private:
+  static int status_of(const HttpResponse& answer) { return answer.status; }
+  static int status_of(const Upgrade& answer) { return answer.response.status; }
+
+  // Once more with renewed credentials after a 401.
+  template <typename Answer>
+  Result<Answer> ask(Result<Answer> (Transport::*how)(const HttpRequest&, const base::Deadline&, std::stop_token),
+                     const HttpRequest& request, const base::Deadline& deadline, const std::stop_token& stop) {
+    const base::Deadline limit = connection_.request_timeout > base::Duration::zero()
+                                     ? deadline.sooner(base::Deadline::after(clock_, connection_.request_timeout))
+                                     : deadline;
+    for (bool again = false;; again = true) {
+      const Result<Signature> signature = credentials_.current(stop);
+      if (!signature) return signature.error();
+      const Result<Transport*> transport = transport_for(*signature);
+      if (!transport) return transport.error();
+      Result<Answer> answer = ((*transport)->*how)(signed_request(request, *signature), limit, stop);
+      const bool refused = answer && status_of(*answer) == 401;
+      if (!refused || !credentials_.refused(signature->generation) || again) return answer;
+    }
+  }
+
   HttpRequest signed_request(HttpRequest request, const Signature& signature) const {
     if (!signature.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + signature.token.reveal());
     for (auto& header : impersonation_headers(connection_.as)) request.headers.push_back(std::move(header));

@@ -50,9 +50,10 @@ class Credentials {
 
 using MakeTransport = std::function<base::Result<std::unique_ptr<Transport>>(const Connection&)>;
 
-// A transport that adds Authorization and Impersonate-* headers, keeps --request-timeout, asks once more with renewed credentials after a
-// 401, and is made anew when a plugin gives another client certificate. A stream that is refused with 401 ends as unavailable if renewing
-// can help. `make` makes what it stands on; called once here, errors are passed on. `clock` must outlive it.
+// A transport that adds Authorization and Impersonate-* headers, keeps --request-timeout (of an upgrade: until its answer), asks once more
+// with renewed credentials after a 401, and is made anew when a plugin gives another client certificate. A stream that is refused with 401
+// ends as unavailable if renewing can help. `make` makes what it stands on; called once here, errors are passed on. `clock` must outlive
+// it.
 base::Result<std::unique_ptr<Transport>> make_signed_transport(const Connection& connection, ExecSurroundings surroundings,
                                                                MakeTransport make, base::Clock& clock);
 

@@ -3,9 +3,12 @@
 #include <utility>
 
 #include "kube/api_path.hpp"
+#include "kube/exec_channel.hpp"
+#include "kube/exec_session.hpp"
 #include "kube/repeater.hpp"
 #include "kube/status_error.hpp"
 #include "kube/watch_stream.hpp"
+#include "kube/websocket_handshake.hpp"
 
 namespace vmbackup::kube {
 namespace {
@@ -67,8 +70,8 @@ json::Value complete(const json::Value& item, const Resource& resource) {
 
 class RestClient final : public Client {
  public:
-  RestClient(std::unique_ptr<Transport> transport, const Connection& connection, base::Clock& clock, RequestLog log)
-      : repeater_(std::move(transport), clock, std::move(log)), token_(connection.token) {}
+  RestClient(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log)
+      : repeater_(std::move(transport), clock, std::move(log)) {}
 
   Result<json::Value> get(const Resource& resource, const Name& name, const Call& call, std::stop_token stop) override {
     return read_object(resource, name, {}, call, stop);
@@ -91,6 +94,7 @@ class RestClient final : public Client {
                                       const Call& call, std::stop_token stop) override;
   WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                     int source) override;
+  Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) override;
   Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) override;
 
  private:
@@ -102,7 +106,6 @@ class RestClient final : public Client {
                       const char* content_type = "application/json") const;
 
   Repeater repeater_;
-  const Secret token_;
 };
 
 HttpRequest RestClient::request(std::string method, std::string target, const json::Value* body, const char* content_type) const {
@@ -110,7 +113,6 @@ HttpRequest RestClient::request(std::string method, std::string target, const js
   request.method = std::move(method);
   request.target = std::move(target);
   request.headers.emplace_back("Accept", "application/json");
-  if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_.reveal());
   if (body != nullptr) {
     request.headers.emplace_back("Content-Type", content_type);
     request.body = json::dump(*body);
@@ -274,6 +276,30 @@ WatchHandle RestClient::watch(const Resource& resource, const std::string& ns, c
   return WatchHandle([handle] { *handle = StreamHandle(); });
 }
 
+Result<ExecEnd> RestClient::exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) {
+  const Resource pods{"", "v1", "pods", "Pod", true};
+  Order order;
+  order.what = "run a command in " + object_label(pods, pod);
+  order.hint = can_i("get", pods, pod.ns, "exec");
+  if (command.argv.empty()) return Error(ErrorCode::usage, order.what + ": there is no command");
+  if (call.dry_run) return Error(ErrorCode::usage, order.what + ": there is no dry run of a command");
+  const Result<std::string> path = object_path(pods, pod, "exec");
+  if (!path) return path.error();
+  Query query;
+  query.add("container", command.container).add("stdin", command.input ? "true" : "").add("stdout", "true").add("stderr", "true");
+  for (const std::string& word : command.argv) query.add_always("command", word);
+  order.request = request("GET", *path + query.text());
+  // Without the end of its input, which only v5 can tell, a command that reads all of it would never end.
+  const std::vector<std::string> protocols =
+      command.input ? std::vector<std::string>{k_exec_v5} : std::vector<std::string>{k_exec_v5, k_exec_v4};
+  const std::string key = websocket_key();
+  ask_for_websocket(order.request, key, protocols);
+  const Result<Upgrade> upgrade = repeater_.upgrade(order, call.deadline, stop);
+  if (!upgrade) return upgrade.error();
+  if (auto chosen = chosen_protocol(upgrade->response, key, protocols); !chosen) return chosen.error().wrap(order.what);
+  return run_exec_session(*upgrade->bytes, command, order.what, repeater_.clock(), call.deadline, stop);
+}
+
 Result<std::vector<std::string>> RestClient::served_versions(const std::string& group, const Call& call, std::stop_token stop) {
   Order order;
   order.request = request("GET", group.empty() ? "/api" : "/apis/" + escape(group));
@@ -297,9 +323,8 @@ Result<std::vector<std::string>> RestClient::served_versions(const std::string& 
 
 }  // namespace
 
-std::unique_ptr<Client> make_rest_client(std::unique_ptr<Transport> transport, const Connection& connection, base::Clock& clock,
-                                         RequestLog log) {
-  return std::make_unique<RestClient>(std::move(transport), connection, clock, std::move(log));
+std::unique_ptr<Client> make_rest_client(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log) {
+  return std::make_unique<RestClient>(std::move(transport), clock, std::move(log));
 }
 
 }  // namespace vmbackup::kube

@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "kube/duplex.hpp"
 
 namespace vmbackup::kube {
 
@@ -60,6 +61,15 @@ class StreamHandle {
   std::function<void()> cancel_;
 };
 
+// How a server answered a request to change the protocol.
+struct Upgrade {
+  HttpResponse response;  // status 101, or the refusal with its body
+  // After 101: the connection, with what the server has sent after its head. Else null.
+  std::shared_ptr<Duplex> bytes;
+  // Owns the connection; destroying it closes it.
+  StreamHandle connection;
+};
+
 // Errors: unavailable (no connection, broken off; the message says which step and which server), timeout, cancelled, invalid (too long, or
 // TLS says the server is not the one it should be: code `forbidden` is never used here; TLS failures are `unauthenticated` with a message
 // that names name, trust or expiry). Any HTTP status is a good result. Redirects are never followed. Thread-safe.
@@ -68,6 +78,9 @@ class Transport {
   virtual ~Transport() = default;
   virtual base::Result<HttpResponse> send(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) = 0;
   virtual StreamHandle stream(const HttpRequest& request, StreamSink sink) = 0;
+  // Sends a GET with headers that ask for another protocol, over HTTP/1.1 and a connection of its own. The deadline and `stop` count until
+  // the answer has come.
+  virtual base::Result<Upgrade> upgrade(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) = 0;
 };
 
 }  // namespace vmbackup::kube

@@ -152,6 +152,38 @@ TEST_CASE_FIXTURE(Fixture, "a plugin runs at first need, after a 401, and at exp
   CHECK(wire.requests.size() == 5);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an upgrade is signed too, and asked for once more after a 401") {
+  counting();
+  test::Script wire;
+  const auto make = [&](const Connection&) -> base::Result<std::unique_ptr<Transport>> {
+    return std::unique_ptr<Transport>(std::make_unique<test::ScriptedTransport>(wire));
+  };
+  connection.as = {"ann", "", {}, {}};
+  connection.request_timeout = std::chrono::seconds(7);
+  auto made = make_signed_transport(connection, surroundings, make, clock);
+  REQUIRE(made.ok());
+  const auto answer = [&wire](int status) {
+    wire.upgrades.push_back([status](const HttpRequest&) {
+      Upgrade upgrade;
+      upgrade.response.status = status;
+      return base::Result<Upgrade>(std::move(upgrade));
+    });
+  };
+  const auto upgrade = [&] {
+    return (*made)->upgrade({.method = "GET", .target = "/", .headers = {}, .body = {}}, base::Deadline::never(), {});
+  };
+  answer(401);
+  answer(101);
+  CHECK(upgrade()->response.status == 101);
+  REQUIRE(wire.requests.size() == 2);
+  CHECK(wire.requests[0].headers == test::Headers{{"Authorization", "Bearer t1"}, {"Impersonate-User", "ann"}});
+  CHECK(wire.requests[1].headers[0].second == "Bearer t2");
+  CHECK(wire.deadlines[0].remaining(clock) == std::chrono::seconds(7));
+  answer(401);
+  answer(401);
+  CHECK(upgrade()->response.status == 401);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an expired credential is renewed; another certificate makes another transport") {
   counting("\"expirationTimestamp\":\"2026-01-02T03:00:00Z\",\"clientCertificateData\":\"c'$n'\",\"clientKeyData\":\"k\",");
   test::Script wire;

@@ -104,6 +104,7 @@ class ScriptedClient final : public Client {
   Result<json::Value> get_subresource(const Resource&, const Name&, const std::string&, const Call&, std::stop_token) override {
     return never();
   }
+  Result<ExecEnd> exec(const Name&, const ExecCommand&, const Call&, std::stop_token) override { return never(); }
   Result<json::Value> put_subresource(const Resource&, const Name&, const std::string&, const json::Value&, const Call&,
                                       std::stop_token) override {
     return never();

@@ -23,7 +23,7 @@ const std::vector<std::string>& masters() {
 }
 
 std::unique_ptr<kube::Client> client_for(World& world, std::optional<std::string> user, std::vector<std::string> groups) {
-  return kube::make_rest_client(make_memory_transport(world, std::move(user), std::move(groups)), kube::Connection{}, world.clock);
+  return kube::make_rest_client(make_memory_transport(world, std::move(user), std::move(groups)), world.clock);
 }
 
 const Kind& kind_of(const kube::Resource& resource) {
@@ -316,6 +316,11 @@ Result<json::Value> FakeCluster::put_subresource(const kube::Resource& resource,
 kube::WatchHandle FakeCluster::watch(const kube::Resource& resource, const std::string& ns, const kube::WatchOptions& options,
                                      std::shared_ptr<kube::WatchQueue> queue, int source) {
   return admin_->watch(resource, ns, options, std::move(queue), source);
+}
+
+Result<kube::ExecEnd> FakeCluster::exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
+                                        std::stop_token stop) {
+  return admin_->exec(pod, command, call, stop);
 }
 
 Result<std::vector<std::string>> FakeCluster::served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) {
