@@ -213,7 +213,8 @@ void Engine::give_up(const Mailbox::Dropped& dropped) {
   if (scheduler_.drop(*dropped.exchange)) return;
   const auto found = running_.find(dropped.exchange.get());
   if (found == running_.end()) return;
-  if (dropped.too_slow && !dropped.exchange->answered()) {
+  // A stream that has begun is too slow only when it is said to be dead.
+  if (dropped.too_slow && (dropped.exchange->is_stream() || !dropped.exchange->answered())) {
     doubtful_ = true;
     scheduler_.lost();
   }
@@ -329,10 +330,11 @@ class CurlTransport final : public Transport {
       exchange->finish(begun.error());
       return {};
     }
-    return StreamHandle([exchange, mailbox = mailbox_] {
+    const auto drop = [exchange, mailbox = mailbox_](bool too_slow) {
       exchange->give_up();
-      mailbox->drop(exchange, false);
-    });
+      mailbox->drop(exchange, too_slow);
+    };
+    return StreamHandle([drop] { drop(false); }, [drop] { drop(true); });
   }
 
  private:

@@ -273,7 +273,7 @@ WatchHandle RestClient::watch(const Resource& resource, const std::string& ns, c
   sink.end = [stream](Result<HttpResponse> end) { stream->end(end); };
   // Shared only because a std::function wants to be copied.
   const auto handle = std::make_shared<StreamHandle>(repeater_.transport().stream(watch_request, std::move(sink)));
-  return WatchHandle([handle] { *handle = StreamHandle(); });
+  return WatchHandle([handle] { *handle = StreamHandle(); }, [handle] { handle->doubt(); });
 }
 
 Result<ExecEnd> RestClient::exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) {

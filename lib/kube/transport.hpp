@@ -42,12 +42,16 @@ struct StreamSink {
 class StreamHandle {
  public:
   StreamHandle() = default;
-  explicit StreamHandle(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
-  StreamHandle(StreamHandle&& other) noexcept : cancel_(std::exchange(other.cancel_, nullptr)) {}
+  // `doubt`: see below; may be none.
+  explicit StreamHandle(std::function<void()> cancel, std::function<void()> doubt = {})
+      : cancel_(std::move(cancel)), doubt_(std::move(doubt)) {}
+  StreamHandle(StreamHandle&& other) noexcept
+      : cancel_(std::exchange(other.cancel_, nullptr)), doubt_(std::exchange(other.doubt_, nullptr)) {}
   StreamHandle& operator=(StreamHandle&& other) noexcept {
     if (this != &other) {
       if (cancel_) cancel_();
       cancel_ = std::exchange(other.cancel_, nullptr);
+      doubt_ = std::exchange(other.doubt_, nullptr);
     }
     return *this;
   }
@@ -56,9 +60,15 @@ class StreamHandle {
   ~StreamHandle() {
     if (cancel_) cancel_();
   }
+  // Ends the stream because nothing has come of it although something should have: what is asked next is asked over a new connection.
+  void doubt() {
+    if (doubt_) doubt_();
+    *this = StreamHandle();
+  }
 
  private:
   std::function<void()> cancel_;
+  std::function<void()> doubt_;
 };
 
 // How a server answered a request to change the protocol.

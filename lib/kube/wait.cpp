@@ -16,6 +16,10 @@ constexpr base::Duration k_first_pause = std::chrono::milliseconds(250);
 constexpr base::Duration k_longest_pause = std::chrono::seconds(15);
 // A watch that ends sooner, and has told nothing, is not begun again at once.
 constexpr base::Duration k_short_watch = std::chrono::seconds(1);
+// A server that was asked for bookmarks sends one a minute, on a timer that ticks every second or so, whether or not anything happens.
+// After two that did not come the connection is dead, though TCP may not know: a proxy or a balancer keeps its half alive.
+// [kubernetes 1.34, apiserver/pkg/storage/cacher: defaultBookmarkFrequency, nextBookmarkTime]
+constexpr base::Duration k_longest_silence = std::chrono::seconds(150);
 
 bool heals(const Error& error) {
   switch (error.code()) {
@@ -56,6 +60,7 @@ struct Follower::Source {
   std::map<Name, json::Value> known;
 
   base::TimePoint watch_begun;
+  base::TimePoint heard;  // when the watch last told something, or was begun
   bool watch_told = false;
   WatchHandle handle;
 
@@ -64,6 +69,12 @@ struct Follower::Source {
   void take_event(WatchEvent event, std::deque<Change>& changes);
   // The error to give to the caller, for a required source that will not heal.
   std::optional<Error> take_error(const Error& error, Step retry, base::TimePoint now, std::deque<Change>& changes);
+  // A list or a watch is to be begun when it is due.
+  bool waits() const { return step == Step::list || step == Step::watch; }
+  // When a running watch has been silent for too long.
+  base::TimePoint too_silent() const { return step == Step::watching ? heard + k_longest_silence : base::TimePoint::max(); }
+  // Ends it then; it is begun again where it stopped.
+  void end_if_silent(base::TimePoint now);
 
  private:
   void found(json::Value object, bool only_if_changed, std::deque<Change>& changes);
@@ -136,6 +147,14 @@ std::optional<Error> Follower::Source::take_error(const Error& error, Step retry
   return std::nullopt;
 }
 
+void Follower::Source::end_if_silent(base::TimePoint now) {
+  if (now < too_silent()) return;
+  trouble = Error(ErrorCode::unavailable, "watch " + resource.plural + ": nothing came for " + base::format_duration(k_longest_silence));
+  handle.doubt();
+  step = Step::watch;
+  due = now;
+}
+
 Follower::Follower(Client& client, base::Clock& clock) : client_(client), clock_(clock), queue_(std::make_shared<WatchQueue>()) {}
 
 Follower::~Follower() = default;
@@ -167,17 +186,19 @@ Result<Change> Follower::next(const base::Deadline& deadline, const std::stop_to
     if (!pending_.empty()) return take_pending();
     base::TimePoint wake = deadline.when();
     for (auto& [number, source] : sources_) {
-      if (source->step != Source::Step::list && source->step != Source::Step::watch) continue;
-      if (source->due <= clock_.now()) {
+      if (source->waits() && source->due <= clock_.now()) {
         if (auto error = advance(*source, deadline, stop)) return *std::move(error);
       }
-      const bool waits = source->step == Source::Step::list || source->step == Source::Step::watch;
-      if (waits) wake = std::min(wake, source->due);
+      wake = std::min(wake, source->waits() ? source->due : source->too_silent());
     }
     if (!pending_.empty()) continue;
     if (deadline.passed(clock_)) return overdue();
     std::optional<WatchEvent> event = queue_->pop(clock_, base::Deadline::at(wake), stop);
-    if (!event) continue;
+    if (!event) {
+      // Only now: nothing is left that came while the caller was busy elsewhere.
+      for (auto& [number, source] : sources_) source->end_if_silent(clock_.now());
+      continue;
+    }
     if (auto error = take(*std::move(event))) return *std::move(error);
   }
 }
@@ -204,7 +225,7 @@ std::optional<Error> Follower::advance(Source& source, const base::Deadline& dea
     source.take_list(std::move(list).value(), pending_);
   }
   source.step = Source::Step::watching;
-  source.watch_begun = clock_.now();
+  source.watch_begun = source.heard = clock_.now();
   source.watch_told = false;
   // The old one first: from here on, nothing of it may come.
   source.handle = WatchHandle();
@@ -219,6 +240,7 @@ std::optional<Error> Follower::take(WatchEvent event) {
   if (found == sources_.end()) return std::nullopt;  // unfollowed meanwhile
   Source& source = *found->second;
   if (event.type != WatchEvent::Type::ended) {
+    source.heard = clock_.now();
     source.take_event(std::move(event), pending_);
     return std::nullopt;
   }

@@ -31,8 +31,9 @@ struct Change {
 };
 
 // One watch per followed kind, for any number of objects. An object that was deleted and made again under the same name gives `gone` (old
-// UID) and then `present` (new UID). A watch that ends is begun again where it stopped; while the server is away it is tried again, with
-// growing pauses, until the caller's deadline. Not thread-safe: one thread uses it. Destroying it ends all its watches.
+// UID) and then `present` (new UID). A watch that ends, or is silent for longer than bookmarks allow, is begun again where it stopped;
+// while the server is away it is tried again, with growing pauses, until the caller's deadline. Not thread-safe: one thread uses it.
+// Destroying it ends all its watches.
 class Follower {
  public:
   Follower(Client& client, base::Clock& clock);

@@ -42,6 +42,7 @@ class ScriptedClient final : public Client {
     std::shared_ptr<WatchQueue> queue;
     int source;
     bool open = true;
+    bool doubted = false;
   };
   std::map<std::string, std::deque<Result<ObjectList>>> lists;
   std::deque<Watch> watches;  // a deque: handles point into it
@@ -90,7 +91,7 @@ class ScriptedClient final : public Client {
   WatchHandle watch(const Resource& resource, const std::string&, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                     int source) override {
     Watch& watch = watches.emplace_back(Watch{resource.plural, options, std::move(queue), source});
-    return WatchHandle([&watch] { watch.open = false; });
+    return WatchHandle([&watch] { watch.open = false; }, [&watch] { watch.doubted = true; });
   }
 
   Result<json::Value> get(const Resource&, const Name&, const Call&, std::stop_token) override { return never(); }
@@ -374,6 +375,45 @@ TEST_CASE_FIXTURE(Fixture, "a follower that goes away ends all its watches") {
     CHECK(client.open() == 1);
   }
   CHECK(client.open() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a watch that is silent for longer than bookmarks allow is begun again where it stopped") {
+  client.will_list(k_snapshots, {object("a", "u1", 5)}, 10);
+  follower.follow(k_snapshots, "prod", {});
+  CHECK(words() == "present a/u1");
+  CHECK(words() == "synced");
+  const base::TimePoint begun = clock.now();
+  CHECK(words(seconds(100)) == "timeout");
+  client.tell(k_snapshots, WatchEvent::Type::bookmark, bookmark(20));
+  // A bookmark counts as life.
+  CHECK(words(seconds(149)) == "timeout");
+  CHECK(client.watches.size() == 1);
+  CHECK(words(seconds(2)) == "timeout");
+  REQUIRE(client.watches.size() == 2);
+  CHECK(client.versions() == std::vector<std::string>{"10", "20"});
+  CHECK(client.watches[0].doubted);
+  CHECK_FALSE(client.watches[0].open);
+  CHECK(client.open() == 1);
+  CHECK(clock.now() - begun == seconds(251));
+  // No gap: nothing was missed, and nothing is listed again.
+  client.tell(k_snapshots, WatchEvent::Type::modified, object("a", "u1", 30));
+  CHECK(words() == "present a/u1");
+  CHECK(client.list_count == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "events that came while nobody asked are no silence; who is out of reach is told") {
+  client.will_list(k_snapshots, {}, 10);
+  follower.follow(k_snapshots, "prod", {});
+  CHECK(words() == "synced");
+  clock.sleep_until(clock.now() + minutes(30), {});
+  client.tell(k_snapshots, WatchEvent::Type::added, object("a", "u1", 30));
+  CHECK(words() == "present a/u1");
+  CHECK(client.watches.size() == 1);
+  const Result<Change> change = next(minutes(10));
+  REQUIRE_FALSE(change);
+  REQUIRE(change.error().causes().size() == 1);
+  CHECK(change.error().causes()[0] == "watch virtualmachinesnapshots: nothing came for 2m30s");
+  CHECK(client.watches.size() == 5);
 }
 
 }  // namespace
