@@ -39,6 +39,13 @@ std::string head_of(const HttpRequest& request, const CurlSettings& settings) {
   return head + "\r\n";
 }
 
+// What is being sent. Neither moved nor added to before it is out: TLS wants a write that had to wait repeated from the same address.
+struct Outgoing {
+  std::string bytes;
+  std::size_t sent = 0;
+  bool all_sent() const { return sent == bytes.size(); }
+};
+
 // One connection and its thread. All of curl is touched by that thread alone, but for the wakeup.
 class UpgradeRun {
  public:
@@ -64,7 +71,7 @@ class UpgradeRun {
   void run();
   bool connect(CurlHandle& handle, CURLM* multi);
   void pump(CurlHandle& handle, CURLM* multi);
-  bool send(const CurlHandle& handle, std::string& unsent);
+  bool send(const CurlHandle& handle, Outgoing& unsent);
   bool receive(const CurlHandle& handle);
   bool take(std::string_view piece);
   void server_closed();
@@ -126,30 +133,29 @@ void UpgradeRun::pump(CurlHandle& handle, CURLM* multi) {
   curl_socket_t number = CURL_SOCKET_BAD;
   curl_easy_getinfo(handle.easy.get(), CURLINFO_ACTIVESOCKET, &number);
   socket.fd = number;
-  std::string unsent = head_of(request_, settings_);
+  Outgoing unsent{head_of(request_, settings_)};
   for (;;) {
     const bool closing = bytes_->closed();
-    unsent += bytes_->take_outgoing();
     if (!send(handle, unsent)) return;
     if (closing) return;
     const bool room = bytes_->has_room();
     if (room && !receive(handle)) return;
-    socket.events = static_cast<short>((room ? CURL_WAIT_POLLIN : 0) | (unsent.empty() ? 0 : CURL_WAIT_POLLOUT));
+    socket.events = static_cast<short>((room ? CURL_WAIT_POLLIN : 0) | (unsent.all_sent() ? 0 : CURL_WAIT_POLLOUT));
     curl_multi_poll(multi, &socket, 1, k_poll_milliseconds, nullptr);
   }
 }
 
 // Sends as much as the connection takes. False: it is over.
-bool UpgradeRun::send(const CurlHandle& handle, std::string& unsent) {
-  std::size_t sent = 0;
+bool UpgradeRun::send(const CurlHandle& handle, Outgoing& unsent) {
   CURLcode code = CURLE_OK;
-  while (code == CURLE_OK && sent < unsent.size()) {
+  while (code == CURLE_OK) {
+    if (unsent.all_sent()) unsent = Outgoing{bytes_->take_outgoing()};
+    if (unsent.all_sent()) return true;
     std::size_t count = 0;
-    code = curl_easy_send(handle.easy.get(), unsent.data() + sent, unsent.size() - sent, &count);
-    sent += count;
+    code = curl_easy_send(handle.easy.get(), unsent.bytes.data() + unsent.sent, unsent.bytes.size() - unsent.sent, &count);
+    unsent.sent += count;
   }
-  unsent.erase(0, sent);
-  if (code == CURLE_OK || code == CURLE_AGAIN) return true;
+  if (code == CURLE_AGAIN) return true;
   // What the server said before it went away is worth more than that it went away.
   if (receive(handle)) broke_off(code, handle);
   return false;
