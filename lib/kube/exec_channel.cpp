@@ -66,14 +66,17 @@ Result<bool> ExecChannel::take(std::string_view message) {
 }
 
 Result<void> ExecChannel::take_status(std::string_view text) {
-  const Result<json::Value> status = json::parse(text);
+  Result<json::Value> status = json::parse(text);
+  if (status && !status->is_object()) status = Error(ErrorCode::invalid, "it is no object");
   if (!status) return status.error().wrap(what_ + ": the server's word on how the command ended cannot be read");
   if (status->path({"status"}).as_string() == "Success") return {};
   if (const std::optional<int> code = exit_code_of(*status)) {
     end_.exit_code = *code;
     return {};
   }
-  failure_ = error_of_status(static_cast<int>(status->path({"code"}).as_integer(500)), *status, base::printable(text, 300), what_);
+  // Here, and only here, the server leaves out what kind of object it is.
+  status->set("kind", "Status");
+  failure_ = error_of_status(static_cast<int>(status->path({"code"}).as_integer(500)), *status, {}, what_);
   return {};
 }
 

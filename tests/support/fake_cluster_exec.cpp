@@ -138,7 +138,13 @@ void ExecSession::say(char channel, std::string_view text) {
 
 void ExecSession::exit_with(int code) { finish(code == 0 ? success() : exit_status(code)); }
 
-void ExecSession::not_started(const std::string& why) { finish(internal_error("error executing command in container: " + why).body); }
+// The kubelet's Status in the words of the API server's, which leaves out what kind of object it is.
+void ExecSession::not_started(const std::string& why) {
+  Value status = internal_error("Internal error occurred: error executing command in container: " + why).body;
+  status.erase("kind");
+  status.erase("apiVersion");
+  finish(status);
+}
 
 // Null: cut off.
 void ExecSession::finish(const Value& status) {
