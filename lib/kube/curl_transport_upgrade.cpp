@@ -72,7 +72,8 @@ class UpgradeRun {
   bool connect(CurlHandle& handle, CURLM* multi);
   void pump(CurlHandle& handle, CURLM* multi);
   bool send(const CurlHandle& handle, Outgoing& unsent);
-  bool receive(const CurlHandle& handle);
+  enum class Heard { nothing, piece, end };  // `end`: the connection is over, or of no more use
+  Heard receive(const CurlHandle& handle);
   bool take(std::string_view piece);
   void server_closed();
   void tell(Result<HttpResponse> answer);
@@ -81,6 +82,7 @@ class UpgradeRun {
   const CurlSettings settings_;
   const HttpRequest request_;
   const std::shared_ptr<Duplex> bytes_;
+  std::string piece_ = std::string(k_piece, '\0');
   UpgradeAnswer reader_;
   bool upgraded_ = false;
   std::mutex mutex_;
@@ -139,7 +141,10 @@ void UpgradeRun::pump(CurlHandle& handle, CURLM* multi) {
     if (!send(handle, unsent)) return;
     if (closing) return;
     const bool room = bytes_->has_room();
-    if (room && !receive(handle)) return;
+    const Heard heard = room ? receive(handle) : Heard::nothing;
+    if (heard == Heard::end) return;
+    // Round by round, so that a server that never stops does not keep us from sending and closing.
+    if (heard == Heard::piece) continue;
     socket.events = static_cast<short>((room ? CURL_WAIT_POLLIN : 0) | (unsent.all_sent() ? 0 : CURL_WAIT_POLLOUT));
     curl_multi_poll(multi, &socket, 1, k_poll_milliseconds, nullptr);
   }
@@ -157,28 +162,25 @@ bool UpgradeRun::send(const CurlHandle& handle, Outgoing& unsent) {
   }
   if (code == CURLE_AGAIN) return true;
   // What the server said before it went away is worth more than that it went away.
-  if (receive(handle)) broke_off(code, handle);
+  while (bytes_->has_room() && !bytes_->closed() && receive(handle) == Heard::piece) {
+  }
+  broke_off(code, handle);
   return false;
 }
 
-// Takes what has come while there is room for it. False: the connection is over.
-bool UpgradeRun::receive(const CurlHandle& handle) {
-  std::string piece(k_piece, '\0');
-  while (bytes_->has_room()) {
-    std::size_t count = 0;
-    const CURLcode code = curl_easy_recv(handle.easy.get(), piece.data(), piece.size(), &count);
-    if (code == CURLE_AGAIN) return true;
-    if (code != CURLE_OK) {
-      broke_off(code, handle);
-      return false;
-    }
-    if (count == 0) {
-      server_closed();
-      return false;
-    }
-    if (!take(std::string_view(piece).substr(0, count))) return false;
+UpgradeRun::Heard UpgradeRun::receive(const CurlHandle& handle) {
+  std::size_t count = 0;
+  const CURLcode code = curl_easy_recv(handle.easy.get(), piece_.data(), piece_.size(), &count);
+  if (code == CURLE_AGAIN) return Heard::nothing;
+  if (code != CURLE_OK) {
+    broke_off(code, handle);
+    return Heard::end;
   }
-  return true;
+  if (count == 0) {
+    server_closed();
+    return Heard::end;
+  }
+  return take(std::string_view(piece_).substr(0, count)) ? Heard::piece : Heard::end;
 }
 
 // False: the request was refused, or the answer is none.

@@ -194,6 +194,23 @@ TEST_CASE_FIXTURE(Fixture, "a proxy is asked for a tunnel, also to a server with
   CHECK(tunnel.requests()[1].has("Host: far.example:6443\r\n"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a server that never stops can be left, read or not") {
+  TinyServer server([](const auto&, const Send& send) {
+    send(k_agreed);
+    const std::string much(1'000'000, 'y');
+    while (send(much)) {
+    }
+    return std::string("close");
+  });
+  const auto transport = open(server.url());
+  for (const std::size_t wanted : {std::size_t{0}, std::size_t{50'000'000}}) {
+    const auto answer = upgrade(*transport);
+    REQUIRE(answer);
+    std::size_t read = 0;
+    while (read < wanted) read += answer->bytes->read(clock, base::Deadline::after(clock, seconds(20)), {})->size();
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "characters that HTTP does not allow are refused, and nothing is sent") {
   TinyServer server([](const auto&, const Send&) { return k_agreed; });
   const auto transport = open(server.url());
