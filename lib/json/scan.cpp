@@ -40,14 +40,23 @@ class Builder {
   bool Double(double value) { return add(Value(value)); }
   bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }  // only with numbers read as strings
   bool String(const char* text, rapidjson::SizeType length, bool) {
-    return is_text({text, length}) && add(Value(std::string(text, length)));
+    if (!is_text({text, length})) return false;
+    return skipping_ > 0 ? pass_over() : add(Value(std::string(text, length)));
   }
   bool StartObject() { return open(false); }
   bool Key(const char* text, rapidjson::SizeType length, bool) {
+    const std::string_view key(text, length);
+    if (!is_text(key)) return false;
+    if (skipping_ > 0) return true;
+    if (key == options_.left_out.member && open_.size() > 1 && open_[open_.size() - 2].key == options_.left_out.parent && !key.empty()) {
+      skipping_ = 1;
+      return true;
+    }
     open_.back().key.assign(text, length);
-    return is_text(open_.back().key);
+    return true;
   }
   bool EndObject(rapidjson::SizeType) {
+    if (skipping_ > 0) return pass_end();
     Frame frame = take();
     const std::size_t count = frame.members.size();
     Value object = Value::object(std::move(frame.members));
@@ -58,7 +67,7 @@ class Builder {
     return add(std::move(object));
   }
   bool StartArray() { return open(true); }
-  bool EndArray(rapidjson::SizeType) { return add(Value(take().items)); }
+  bool EndArray(rapidjson::SizeType) { return skipping_ > 0 ? pass_end() : add(Value(take().items)); }
 
   Value& root() { return root_; }
   const std::string& refusal() const { return refusal_; }
@@ -76,12 +85,26 @@ class Builder {
     refusal_ = k_lone_surrogate;
     return false;
   }
+  // A whole value of what is left out, or a part of one: `skipping_` is how many levels are open in it, plus one.
+  bool pass_over() {
+    if (skipping_ == 1) skipping_ = 0;
+    return true;
+  }
+  bool pass_end() {
+    --skipping_;
+    return pass_over();
+  }
   bool open(bool is_array) {
-    if (open_.size() >= options_.most_depth) {
+    const std::size_t levels = open_.size() + (skipping_ > 0 ? skipping_ - 1 : 0);
+    if (levels >= options_.most_depth) {
       refusal_ = "deeper than " + std::to_string(options_.most_depth) + " levels";
       return false;
     }
-    open_.emplace_back().is_array = is_array;
+    if (skipping_ > 0) {
+      ++skipping_;
+    } else {
+      open_.emplace_back().is_array = is_array;
+    }
     return true;
   }
   Frame take() {
@@ -90,6 +113,7 @@ class Builder {
     return frame;
   }
   bool add(Value value) {
+    if (skipping_ > 0) return pass_over();
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (open_.back().is_array) {
@@ -102,6 +126,7 @@ class Builder {
 
   const ScanOptions& options_;
   std::vector<Frame> open_;
+  std::size_t skipping_ = 0;
   Value root_;
   std::string refusal_;
 };
@@ -165,6 +190,8 @@ base::Result<Value> scan(std::string_view text, const ScanOptions& options) {
   return std::move(builder.root());
 }
 
-base::Result<Value> parse(std::string_view text, std::size_t most_bytes) { return scan(text, {most_bytes, 512, false}); }
+base::Result<Value> parse(std::string_view text, std::size_t most_bytes, const LeftOut& left_out) {
+  return scan(text, {most_bytes, 512, false, left_out});
+}
 
 }  // namespace vmbackup::json

@@ -44,12 +44,26 @@ struct Call {
 struct ListOptions {
   std::string label_selector;
   std::string field_selector;
-  int page_size = 500;  // pages are followed to the end; 0 asks for all at once
+  int page_size = 500;  // 0 asks for all at once
+};
+
+struct ListPage {
+  std::vector<json::Value> items;  // each with apiVersion and kind filled in
+  std::string resource_version;    // where a watch may begin
+  std::string next;                // where the next page begins; empty on the last one
 };
 
 struct ObjectList {
   std::vector<json::Value> items;  // each with apiVersion and kind filled in
   std::string resource_version;    // where a watch may begin
+};
+
+// Takes the items of a list one by one, so that never more than a page of them is held.
+struct ListSink {
+  // The list begins. Called once more when the server forgot the list between two pages: what came before counts no more.
+  std::function<void()> begin;
+  // An error ends the list and is its result.
+  std::function<base::Result<void>(const json::Value& item)> take;
 };
 
 struct RemoveOptions {
@@ -79,14 +93,22 @@ struct ExecEnd {
 // causes are kept. Calls that only read, and `remove`, are repeated inside the deadline while the server is unavailable; `create` is
 // repeated only when the object has a name, and an already_exists after a lost answer is returned as such: who created it, the caller
 // decides by label. Thread-safe. Every call blocks, ends soon after `stop` is requested, and then leaves open whether the server acted.
+// Objects come without metadata.managedFields: half of their bytes, and nothing here has a use for them.
 class Client {
  public:
   virtual ~Client() = default;
 
   virtual base::Result<json::Value> get(const Resource& resource, const Name& name, const Call& call, std::stop_token stop) = 0;
-  // `ns` empty: all namespaces.
-  virtual base::Result<ObjectList> list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
-                                        std::stop_token stop) = 0;
+  // One page of a list; `from` is the `next` of the page before it, empty for the first. `ns` empty: all namespaces. A page whose list the
+  // server has forgotten is unavailable with reason "Expired".
+  virtual base::Result<ListPage> list_page(const Resource& resource, const std::string& ns, const ListOptions& options,
+                                           const std::string& from, const Call& call, std::stop_token stop) = 0;
+  // All pages. A list that the server forgot in between is begun again, then all at once.
+  base::Result<ObjectList> list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
+                                std::stop_token stop);
+  // The same, each item given away as soon as its page is there. Returns the resource version.
+  base::Result<std::string> list_each(const Resource& resource, const std::string& ns, const ListOptions& options, const ListSink& sink,
+                                      const Call& call, std::stop_token stop);
   // Sent with fieldValidation=Strict, so a field that the server does not know is `invalid`, never dropped.
   virtual base::Result<json::Value> create(const Resource& resource, const std::string& ns, const json::Value& object, const Call& call,
                                            std::stop_token stop) = 0;

@@ -17,6 +17,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+constexpr std::size_t k_most_body = std::size_t{256} << 20;
 constexpr base::Duration k_list_patience = std::chrono::minutes(2);
 // Server-side apply wants to know who applies.
 constexpr const char* k_field_manager = "kubectl-vmbackup";
@@ -44,7 +45,7 @@ std::string can_i(const std::string& verb, const Resource& resource, const std::
 
 Result<json::Value> parse_body(const HttpResponse& response, const std::string& what) {
   if (response.body.empty()) return json::Value();
-  Result<json::Value> value = json::parse(response.body);
+  Result<json::Value> value = json::parse(response.body, k_most_body, k_unread);
   if (!value) return value.error().wrap(what + ": the answer cannot be read");
   return value;
 }
@@ -56,16 +57,14 @@ Result<json::Value> parse_object(const HttpResponse& response, const std::string
 }
 
 // Items of a list carry no apiVersion and kind of their own where the kind is built in.
-json::Value complete(const json::Value& item, const Resource& resource) {
-  if (item.find("kind") != nullptr && item.find("apiVersion") != nullptr) return item;
-  json::Object members;
-  members.reserve(item.members().size() + 2);
-  members.emplace_back("apiVersion", resource.group.empty() ? resource.version : resource.group + "/" + resource.version);
-  members.emplace_back("kind", resource.kind);
-  for (const json::Member& member : item.members()) {
-    if (member.first != "kind" && member.first != "apiVersion") members.push_back(member);
+void complete(json::Value& item, const Resource& resource) {
+  if (item.find("kind") != nullptr && item.find("apiVersion") != nullptr) return;
+  const std::string version = resource.group.empty() ? resource.version : resource.group + "/" + resource.version;
+  json::Object members = item.take_members();
+  item = json::Value::object({{"apiVersion", version}, {"kind", resource.kind}});
+  for (json::Member& member : members) {
+    if (member.first != "kind" && member.first != "apiVersion") item.set(member.first, std::move(member.second));
   }
-  return json::Value::object(std::move(members));
 }
 
 class RestClient final : public Client {
@@ -82,8 +81,8 @@ class RestClient final : public Client {
     return read_object(resource, name, subresource, call, stop);
   }
 
-  Result<ObjectList> list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
-                          std::stop_token stop) override;
+  Result<ListPage> list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& from,
+                             const Call& call, std::stop_token stop) override;
   Result<json::Value> create(const Resource& resource, const std::string& ns, const json::Value& object, const Call& call,
                              std::stop_token stop) override;
   Result<json::Value> patch(const Resource& resource, const Name& name, PatchType type, const json::Value& body, const Call& call,
@@ -100,8 +99,6 @@ class RestClient final : public Client {
  private:
   Result<json::Value> read_object(const Resource& resource, const Name& name, const std::string& subresource, const Call& call,
                                   const std::stop_token& stop);
-  Result<json::Value> list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& next,
-                                const Call& call, const std::stop_token& stop);
   HttpRequest request(std::string method, std::string target, const json::Value* body = nullptr,
                       const char* content_type = "application/json") const;
 
@@ -134,14 +131,14 @@ Result<json::Value> RestClient::read_object(const Resource& resource, const Name
   return subresource.empty() ? parse_object(*outcome.answer, order.what) : parse_body(*outcome.answer, order.what);
 }
 
-Result<json::Value> RestClient::list_page(const Resource& resource, const std::string& ns, const ListOptions& options,
-                                          const std::string& next, const Call& call, const std::stop_token& stop) {
+Result<ListPage> RestClient::list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& from,
+                                       const Call& call, std::stop_token stop) {
   const Result<std::string> path = collection_path(resource, ns);
   if (!path) return path.error();
   Query query;
   query.add("labelSelector", options.label_selector).add("fieldSelector", options.field_selector);
   if (options.page_size > 0) query.add("limit", std::to_string(options.page_size));
-  query.add("continue", next);
+  query.add("continue", from);
   Order order;
   order.request = request("GET", *path + query.text());
   order.what = "list " + collection_label(resource, ns);
@@ -150,29 +147,14 @@ Result<json::Value> RestClient::list_page(const Resource& resource, const std::s
   order.patience = k_list_patience;
   const Outcome outcome = repeater_.send(order, call, stop);
   if (!outcome.answer) return outcome.answer.error();
-  return parse_object(*outcome.answer, order.what);
-}
-
-Result<ObjectList> RestClient::list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
-                                    std::stop_token stop) {
-  ListOptions page_options = options;
-  ObjectList list;
-  std::string next;
-  for (;;) {
-    const Result<json::Value> page = list_page(resource, ns, page_options, next, call, stop);
-    if (!page && !next.empty() && page.error().reason() == k_expired) {
-      // The server has forgotten the state that the pages were cut from. All at once cannot be forgotten in between.
-      list = ObjectList{};
-      next.clear();
-      page_options.page_size = 0;
-      continue;
-    }
-    if (!page) return page.error();
-    for (const json::Value& item : page->path({"items"}).items()) list.items.push_back(complete(item, resource));
-    list.resource_version = page->path({"metadata", "resourceVersion"}).as_string();
-    next = page->path({"metadata", "continue"}).as_string();
-    if (next.empty()) return list;
-  }
+  Result<json::Value> answer = parse_object(*outcome.answer, order.what);
+  if (!answer) return answer.error();
+  ListPage page;
+  if (json::Value* items = answer->find("items"); items != nullptr) page.items = items->take_items();
+  for (json::Value& item : page.items) complete(item, resource);
+  page.resource_version = answer->path({"metadata", "resourceVersion"}).as_string();
+  page.next = answer->path({"metadata", "continue"}).as_string();
+  return page;
 }
 
 Result<json::Value> RestClient::create(const Resource& resource, const std::string& ns, const json::Value& object, const Call& call,

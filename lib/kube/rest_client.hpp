@@ -10,6 +10,9 @@
 
 namespace vmbackup::kube {
 
+// What is not kept of an object: who set which field is half of its bytes, and nothing here has a use for it.
+inline constexpr json::LeftOut k_unread{"metadata", "managedFields"};
+
 // One line per request for -v: method, target, status, time taken. Never headers, never bodies.
 using RequestLog = std::function<void(const std::string& line)>;
 

@@ -115,6 +115,29 @@ TEST_CASE_FIXTURE(Fixture, "410 in the middle of the pages starts anew, once, wi
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "a list can be taken item by item; forgotten in between, it begins again; an error of the taker ends it") {
+  script.answer(200, R"({"items":[{"metadata":{"name":"a","managedFields":[{"manager":"m"}]}}],"metadata":{"continue":"c"}})");
+  std::vector<std::string> told;
+  ListSink sink{.begin = [&] { told.emplace_back("begin"); },
+                .take = [&](const json::Value& item) -> base::Result<void> {
+                  told.push_back(json::dump(item.path({"metadata"})));
+                  return {};
+                }};
+  SUBCASE("forgotten") {
+    script.answer(410, status(410, "Expired", "too old"));
+    script.answer(200, R"({"items":[{"metadata":{"name":"b"}}],"metadata":{"resourceVersion":"9"}})");
+    const base::Result<std::string> version = client().list_each(k_pods, "prod", {}, sink, call(), {});
+    REQUIRE(version);
+    CHECK(*version == "9");
+    CHECK(told == std::vector<std::string>{"begin", R"({"name":"a"})", "begin", R"({"name":"b"})"});
+  }
+  SUBCASE("refused") {
+    sink.take = [](const json::Value&) -> base::Result<void> { return base::Error(ErrorCode::invalid, "no such thing"); };
+    CHECK(client().list_each(k_pods, "prod", {}, sink, call(), {}).error().message() == "no such thing");
+    CHECK(script.requests.size() == 1);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "create is strict, and a dry run where asked") {
   script.answer(201, "{}");
   script.answer(201, "{}");

@@ -283,9 +283,9 @@ Result<json::Value> FakeCluster::get(const kube::Resource& resource, const kube:
   return admin_->get(resource, name, call, std::move(stop));
 }
 
-Result<kube::ObjectList> FakeCluster::list(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
-                                           const kube::Call& call, std::stop_token stop) {
-  return admin_->list(resource, ns, options, call, std::move(stop));
+Result<kube::ListPage> FakeCluster::list_page(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
+                                              const std::string& from, const kube::Call& call, std::stop_token stop) {
+  return admin_->list_page(resource, ns, options, from, call, std::move(stop));
 }
 
 Result<json::Value> FakeCluster::create(const kube::Resource& resource, const std::string& ns, const json::Value& object,

@@ -115,8 +115,8 @@ class FakeCluster final : public kube::Client {
   // ---- kube::Client, as an administrator ----
   base::Result<json::Value> get(const kube::Resource& resource, const kube::Name& name, const kube::Call& call,
                                 std::stop_token stop) override;
-  base::Result<kube::ObjectList> list(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
-                                      const kube::Call& call, std::stop_token stop) override;
+  base::Result<kube::ListPage> list_page(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
+                                         const std::string& from, const kube::Call& call, std::stop_token stop) override;
   base::Result<json::Value> create(const kube::Resource& resource, const std::string& ns, const json::Value& object, const kube::Call& call,
                                    std::stop_token stop) override;
   base::Result<json::Value> patch(const kube::Resource& resource, const kube::Name& name, kube::PatchType type, const json::Value& body,
