@@ -60,6 +60,8 @@ const char* word_of(Event::Kind kind) {
       return "thawed";
     case Event::Kind::owed:
       return "owed";
+    case Event::Kind::ended:
+      return "ended";
     case Event::Kind::warning:
       return "warning";
   }
@@ -119,6 +121,7 @@ std::string event_text(const Event& event) {
       return "the guest is let go, confirmed by " + text;
     case Event::Kind::owed:
       return "given up, the guest may still be frozen: " + text;
+    case Event::Kind::ended:
     case Event::Kind::warning:
       return text;
   }
@@ -249,20 +252,34 @@ Progress::~Progress() {
   console_.live("");
 }
 
+// Of several, the one that has not moved for longest.
 std::string Progress::waiting_line() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return waiting_.line(clock_.now());
+  const auto late = std::min_element(waiting_.begin(), waiting_.end(),
+                                     [](const auto& left, const auto& right) { return left.second.since() < right.second.since(); });
+  if (late == waiting_.end()) return {};
+  const std::string line = late->second.line(clock_.now());
+  return waiting_.size() == 1 ? line : line + ", and " + std::to_string(waiting_.size() - 1) + " more";
+}
+
+void Progress::note_waiting(const Event& event) {
+  // Of these, `object` is no snapshot that is waited for.
+  if (event.kind == Event::Kind::gone || event.kind == Event::Kind::unreadable || event.kind == Event::Kind::warning) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::string name = event.ns + '/' + event.object;
+  if (event.kind == Event::Kind::ended) {
+    waiting_.erase(name);
+  } else {
+    waiting_[name].on(event, clock_.now());
+  }
 }
 
 void Progress::plain_line(const Event& event, const std::string& text) {
-  console_.line(base::format_time(clock_.wall_now()) + ' ' + subject_of(event) + ": " + text);
+  if (!text.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + subject_of(event) + ": " + text);
 }
 
 void Progress::on(const Event& event) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    waiting_.on(event, clock_.now());
-  }
+  note_waiting(event);
   if (event.kind == Event::Kind::warning || event.kind == Event::Kind::unreadable) {
     console_.warning(event_text(event));
     return;

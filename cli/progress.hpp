@@ -19,12 +19,13 @@ namespace vmbackup::cli {
 std::string event_text(const backup::Event& event);
 json::Value event_value(const backup::Event& event);
 
-// What is being waited for, from the events so far.
+// What is being waited for, from the events so far of one snapshot.
 class Waiting {
  public:
   void on(const backup::Event& event, base::TimePoint now);
   // "prod/db-0: waiting for the cut of data, logs (12s)"; empty before the first event. The time in brackets is since this wait began.
   std::string line(base::TimePoint now) const;
+  base::TimePoint since() const { return since_; }
 
  private:
   struct Disk {
@@ -62,11 +63,12 @@ class Progress final : public backup::Observer {
  private:
   void tick(const std::stop_token& stop);
   std::string waiting_line();
+  void note_waiting(const backup::Event& event);
   void plain_line(const backup::Event& event, const std::string& text);
   Console& console_;
   base::Clock& clock_;
-  std::mutex mutex_;  // guards waiting_
-  Waiting waiting_;
+  std::mutex mutex_;                        // guards waiting_
+  std::map<std::string, Waiting> waiting_;  // by namespace/name of the snapshot
   std::jthread ticker_;
 };
 

@@ -32,6 +32,7 @@ struct Event {
     thaw_again,  // it was not enough; `text` says why. Told when it changes
     thawed,      // the thaw is confirmed; `text` says by what
     owed,        // given up: the guest may still be frozen
+    ended,       // the wait for this one of several is over; `text` says why it failed, empty when it did not
     warning,     // `text` is a sentence that the operator must see
   };
   Kind kind = Kind::warning;

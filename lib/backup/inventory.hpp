@@ -34,9 +34,12 @@ base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string
                                          const std::stop_token& stop);
 
 enum class AwaitState { ready, cut, deleted };
-// Follows an existing snapshot until `state`; ends and errors as take_snapshot. For `deleted`, being there no more is success.
-SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const kube::Name& name, AwaitState state,
-                            const base::Deadline& deadline, const std::stop_token& stop);
+// Follows existing snapshots of one namespace until each has come to `state` or cannot any more; errors as of take_snapshot. For
+// `deleted`, being there no more is success. One item per name, in their order; no name may come twice. However many they are, there is one
+// list and one watch per kind.
+std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clock, Observer& observer, const std::string& ns,
+                                          const std::vector<std::string>& names, AwaitState state, const base::Deadline& deadline,
+                                          const std::stop_token& stop);
 
 // What a delete will remove and what Retain keeps; with UIDs, so that nothing but the planned object can be hit.
 struct DeletePlan {
