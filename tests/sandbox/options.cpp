@@ -58,6 +58,13 @@ std::optional<Error> take(ServeOptions& options, Arguments& arguments) {
     options.load.push_back(arguments.value());
   } else if (option == "--demo") {
     options.demo = true;
+  } else if (option == "--scale") {
+    options.scale = number_of(arguments.value()).value_or(0);
+    if (options.scale < 1 || options.scale > 100'000) return usage("--scale wants a number of VMs, 1 to 100000");
+  } else if (option == "--scale-snapshots") {
+    const base::Result<base::Duration> delay = base::parse_duration(arguments.value());
+    if (!delay) return usage("--scale-snapshots: " + delay.error().message());
+    options.scale_snapshots = *delay;
   } else if (option == "--speed") {
     const std::string speed = arguments.value();
     if (speed != "fast" && speed != "demo") return usage("--speed wants fast or demo, not \"" + speed + "\"");
@@ -99,6 +106,7 @@ base::Result<ServeOptions> parse_serve(const std::vector<std::string>& args) {
   }
   if (!arguments.missing().empty()) return usage(arguments.missing() + " wants a value");
   if (options.state.empty()) return usage("--state DIR is needed");
+  if (options.scale_snapshots && options.scale == 0) return usage("--scale-snapshots wants --scale N as well");
   return options;
 }
 
