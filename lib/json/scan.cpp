@@ -4,7 +4,9 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include <iterator>
 #include <limits>
+#include <vector>
 
 namespace vmbackup::json {
 namespace {
@@ -57,9 +59,9 @@ class Builder {
   }
   bool EndObject(rapidjson::SizeType) {
     if (skipping_ > 0) return pass_end();
-    Frame frame = take();
-    const std::size_t count = frame.members.size();
-    Value object = Value::object(std::move(frame.members));
+    Object members = take_from(members_);
+    const std::size_t count = members.size();
+    Value object = Value::object(std::move(members));
     if (options_.unique_names && object.members().size() != count) {
       refusal_ = "a member is repeated";
       return false;
@@ -67,16 +69,16 @@ class Builder {
     return add(std::move(object));
   }
   bool StartArray() { return open(true); }
-  bool EndArray(rapidjson::SizeType) { return skipping_ > 0 ? pass_end() : add(Value(take().items)); }
+  bool EndArray(rapidjson::SizeType) { return skipping_ > 0 ? pass_end() : add(Value(take_from(items_))); }
 
   Value& root() { return root_; }
   const std::string& refusal() const { return refusal_; }
 
  private:
+  // An array or object that is open; its items or members so far stand at the end of items_ or members_.
   struct Frame {
     bool is_array = false;
-    Array items;
-    Object members;
+    std::size_t begin = 0;
     std::string key;  // of the member that comes next
   };
 
@@ -103,29 +105,35 @@ class Builder {
     if (skipping_ > 0) {
       ++skipping_;
     } else {
-      open_.emplace_back().is_array = is_array;
+      open_.push_back({is_array, is_array ? items_.size() : members_.size(), {}});
     }
     return true;
   }
-  Frame take() {
-    Frame frame = std::move(open_.back());
+  // Ends the frame on top: what belongs to it, in a vector of just that size.
+  template <typename T>
+  std::vector<T> take_from(std::vector<T>& all) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(open_.back().begin);
+    std::vector<T> own(std::make_move_iterator(begin), std::make_move_iterator(all.end()));
+    all.erase(begin, all.end());
     open_.pop_back();
-    return frame;
+    return own;
   }
   bool add(Value value) {
     if (skipping_ > 0) return pass_over();
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (open_.back().is_array) {
-      open_.back().items.push_back(std::move(value));
+      items_.push_back(std::move(value));
     } else {
-      open_.back().members.emplace_back(std::move(open_.back().key), std::move(value));
+      members_.emplace_back(std::move(open_.back().key), std::move(value));
     }
     return true;
   }
 
   const ScanOptions& options_;
   std::vector<Frame> open_;
+  Array items_;
+  Object members_;
   std::size_t skipping_ = 0;
   Value root_;
   std::string refusal_;

@@ -54,6 +54,6 @@ int act(const ClientOptions& options);
 const char* demo_manifest();
 
 // What --scale and --scale-snapshots ask for. What the cluster refuses is thrown as std::runtime_error.
-void load_scale(test::FakeCluster& cluster, const ServeOptions& options);
+void load_scale(test::FakeCluster& cluster, const ServeOptions& options, base::Clock& clock);
 
 }  // namespace vmbackup::sandbox

@@ -17,6 +17,7 @@ constexpr const char* k_ns = "fleet";
 constexpr const char* k_class = "scale";
 // The history of changes holds each object several times over.
 constexpr int k_compact_after = 200;
+constexpr base::Duration k_soon = std::chrono::milliseconds(50);
 
 std::string numbered(const char* prefix, int number) {
   std::string digits = std::to_string(number);
@@ -63,7 +64,7 @@ void add_managed_fields(test::FakeCluster& cluster, const kube::Resource& resour
 
 // What a VM of a catalogue has besides its disks.
 void dress(Value& vm, int number) {
-  const std::string& name = vm.path({"metadata", "name"}).as_string();
+  const std::string name = vm.path({"metadata", "name"}).as_string();  // a copy: members move when others are added
   Value& labels = vm["metadata"]["labels"];
   labels.set("app.kubernetes.io/name", "fleet");
   labels.set("app.kubernetes.io/part-of", "team-" + std::to_string(number % 40));
@@ -105,7 +106,17 @@ void dress(Value& vm, int number) {
                                             "packages: [qemu-guest-agent, chrony]\nruncmd:\n- systemctl enable --now qemu-guest-agent\n"
                                             "- systemctl enable --now chronyd\n- hostnamectl set-hostname " +
                                                 name + "\n"}})}}));
-  devices["disks"].push_back(Value::object({{"name", "cloudinitdisk"}, {"disk", Value::object({{"bus", "virtio"}})}}));
+  spec["domain"]["devices"]["disks"].push_back(Value::object({{"name", "cloudinitdisk"}, {"disk", Value::object({{"bus", "virtio"}})}}));
+}
+
+// Lets the controllers do what they have to do now, so that the server is not busy with it later.
+void catch_up(test::FakeCluster& cluster, base::Clock& clock) {
+  cluster.compact();
+  for (std::optional<base::TimePoint> due = cluster.next_due(); due && *due < clock.now() + k_soon; due = cluster.next_due()) {
+    clock.sleep_until(*due, {});
+    cluster.run_due();
+  }
+  cluster.compact();
 }
 
 void add_class(test::FakeCluster& cluster, const ServeOptions& options) {
@@ -117,29 +128,40 @@ void add_class(test::FakeCluster& cluster, const ServeOptions& options) {
 
 }  // namespace
 
-void load_scale(test::FakeCluster& cluster, const ServeOptions& options) {
+void load_scale(test::FakeCluster& cluster, const ServeOptions& options, base::Clock& clock) {
   add_class(cluster, options);
+  std::vector<Value> vms;
+  // All claims first: a change of one makes the VM controller look at every VM of the namespace.
   for (int number = 0; number < options.scale; ++number) {
-    const std::string name = numbered("vm-", number);
-    std::vector<Value> objects = test::manifest_of({.ns = k_ns, .name = name, .storage_class = k_class, .running = false});
+    std::vector<Value> objects =
+        test::manifest_of({.ns = k_ns, .name = numbered("vm-", number), .storage_class = k_class, .running = false});
     dress(objects.back(), number);
-    for (const Value& object : objects) cluster.apply(object);
+    vms.push_back(std::move(objects.back()));
+    objects.pop_back();
+    for (const Value& claim : objects) cluster.apply(claim);
     if (number % k_compact_after == 0) cluster.compact();
   }
-  cluster.run_due();
+  catch_up(cluster, clock);
+  for (const Value& vm : vms) cluster.apply(vm);
+  catch_up(cluster, clock);
   for (int number = 0; number < options.scale; ++number) {
-    const std::string name = numbered("vm-", number);
-    add_managed_fields(cluster, kubevirt::virtual_machines(), {k_ns, name});
-    if (options.scale_snapshots) {
-      const std::string snapshot = numbered("s-", number);
-      const kubevirt::NewVmSnapshot made{
-          .ns = k_ns, .name = snapshot, .vm = name, .failure_deadline = "1h", .deletion_policy = {}, .labels = {}, .annotations = {}};
-      cluster.apply(kubevirt::encode(made, "v1beta1"));
-      add_managed_fields(cluster, kubevirt::vm_snapshots("v1beta1"), {k_ns, snapshot});
-    }
+    add_managed_fields(cluster, kubevirt::virtual_machines(), {k_ns, numbered("vm-", number)});
     if (number % k_compact_after == 0) cluster.compact();
   }
-  cluster.compact();
+  catch_up(cluster, clock);
+  for (int number = 0; options.scale_snapshots && number < options.scale; ++number) {
+    const kube::Name name{k_ns, numbered("s-", number)};
+    const kubevirt::NewVmSnapshot made{.ns = name.ns,
+                                       .name = name.name,
+                                       .vm = numbered("vm-", number),
+                                       .failure_deadline = "1h",
+                                       .deletion_policy = {},
+                                       .labels = {},
+                                       .annotations = {}};
+    cluster.apply(kubevirt::encode(made, "v1beta1"));
+    add_managed_fields(cluster, kubevirt::vm_snapshots("v1beta1"), name);
+  }
+  catch_up(cluster, clock);
 }
 
 }  // namespace vmbackup::sandbox
