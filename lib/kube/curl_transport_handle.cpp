@@ -80,13 +80,29 @@ void set_connection(CurlHandle& handle, const CurlSettings& settings) {
   handle.set(CURLOPT_ERRORBUFFER, handle.words.data());
 }
 
+namespace {
+
+// Of the server, or of a proxy that is spoken to over TLS itself.
+TlsFailure tls_failure(const CurlHandle& handle, const CurlSettings& settings, const std::string& words) {
+  TlsFailure failure{0, words, settings.address.label, settings.address.tls_name};
+  long of_proxy = 0;
+  curl_easy_getinfo(handle.easy.get(), CURLINFO_SSL_VERIFYRESULT, &failure.verify_result);
+  curl_easy_getinfo(handle.easy.get(), CURLINFO_PROXY_SSL_VERIFYRESULT, &of_proxy);
+  const std::string& host = settings.address.proxy_host;
+  const bool names_proxy = settings.address.proxy.rfind("https://", 0) == 0 && words.find("'" + host + "'") != std::string::npos;
+  if ((failure.verify_result == 0 && of_proxy != 0) || (names_proxy && host != settings.address.tls_name)) {
+    failure = {of_proxy, words, settings.address.proxy_label, host, "proxy"};
+  }
+  return failure;
+}
+
+}  // namespace
+
 Error describe(CURLcode code, const CurlHandle& handle, const CurlSettings& settings) {
   const std::string& server = settings.address.label;
   const std::string words = handle.words[0] != 0 ? handle.words.data() : curl_easy_strerror(code);
   if (code == CURLE_PEER_FAILED_VERIFICATION || speaks_of_tls(words)) {
-    TlsFailure failure{0, words, server, settings.address.tls_name};
-    curl_easy_getinfo(handle.easy.get(), CURLINFO_SSL_VERIFYRESULT, &failure.verify_result);
-    return describe_tls_failure(failure);
+    return describe_tls_failure(tls_failure(handle, settings, words));
   }
   long os_error = 0;
   curl_easy_getinfo(handle.easy.get(), CURLINFO_OS_ERRNO, &os_error);
@@ -97,6 +113,10 @@ Error describe(CURLcode code, const CurlHandle& handle, const CurlSettings& sett
     case CURLE_COULDNT_RESOLVE_PROXY:
       return unavailable("cannot find the address of the proxy for " + server + ": " + base::printable(words, 300));
     case CURLE_COULDNT_CONNECT:
+      if (!settings.address.proxy.empty()) {
+        return unavailable("cannot connect to the proxy " + base::printable(settings.address.proxy_label, 300) + " for the server " +
+                           server + ": " + why);
+      }
       return unavailable("cannot connect to the server " + server + ": " + why);
     case CURLE_PROXY:
       return unavailable("the proxy does not lead to " + server + ": " + base::printable(words, 300));
@@ -106,9 +126,9 @@ Error describe(CURLcode code, const CurlHandle& handle, const CurlSettings& sett
     case CURLE_SSL_CONNECT_ERROR:
       return unavailable("the connection to " + server + " broke off while it was being secured: " + base::printable(words, 300));
     case CURLE_SSL_CERTPROBLEM:
-      return Error(ErrorCode::invalid, "the client certificate or its key cannot be used: " + base::printable(words, 300));
+      return Error(ErrorCode::usage, "the client certificate and its key cannot be used together: " + base::printable(words, 300));
     case CURLE_SSL_CACERT_BADFILE:
-      return Error(ErrorCode::invalid, "the certificate authority for " + server + " cannot be used: " + base::printable(words, 300));
+      return Error(ErrorCode::usage, "the certificate authority for " + server + " cannot be used: " + base::printable(words, 300));
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
       return Error(ErrorCode::invalid, server + " does not speak HTTP: " + base::printable(words, 300));

@@ -18,10 +18,11 @@ base::Result<void> check_pem(const Connection& connection);
 
 // A failed TLS handshake.
 struct TlsFailure {
-  long verify_result = 0;  // X509_V_ERR_... of OpenSSL's x509_vfy.h, 0 when the chain was good or was not looked at
-  std::string text;        // the library's words
-  std::string server;      // "https://10.0.0.1:6443"
-  std::string name;        // the name that the certificate has to be for
+  long verify_result = 0;      // X509_V_ERR_... of OpenSSL's x509_vfy.h, 0 when the chain was good or was not looked at
+  std::string text;            // the library's words
+  std::string server;          // "https://10.0.0.1:6443"
+  std::string name;            // the name that the certificate has to be for
+  std::string who = "server";  // or "proxy": then `server` and `name` are its
 };
 
 // code unauthenticated; the message says which of name, trust and expiry failed, for which server, or that the server refused our

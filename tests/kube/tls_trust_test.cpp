@@ -51,6 +51,12 @@ TEST_CASE("failed handshakes name name, trust or expiry, and the server") {
   CHECK(message(20, "x") == cannot + "its certificate is not signed by an authority that we trust");
   CHECK(message(0, "SSL: no alternative certificate subject name matches target host name 'h'") ==
         cannot + "its certificate is not for the name h");
+  for (const char* words :
+       {"OpenSSL/3.0.19: error:06880006:asn1 encoding routines::EVP lib", "error:0200008A:rsa routines::invalid padding"}) {
+    CHECK(speaks_of_tls(words));
+    CHECK(message(1, words) ==
+          cannot + "the signature of its certificate does not fit the authority that we trust (another one of the same name?)");
+  }
   const std::string refused = "the server https://h:1 refused the connection: ";
   CHECK(message(0, "OpenSSL: sslv3 alert certificate expired, errno 0") == refused + "it refused our client certificate: it has expired");
   CHECK(message(0, "OpenSSL: tlsv13 alert certificate required") == refused + "it wants a client certificate, and we have none");

@@ -37,6 +37,7 @@ std::optional<ServerFault> certificate_of(const std::string& word) {
   if (word == "expired") return ServerFault::expired;
   if (word == "wrong-name") return ServerFault::wrong_name;
   if (word == "other-ca") return ServerFault::other_ca;
+  if (word == "other-key") return ServerFault::other_key;
   return std::nullopt;
 }
 
@@ -86,7 +87,7 @@ std::optional<Error> take(ServeOptions& options, Arguments& arguments) {
     options.events = arguments.value();
   } else if (option == "--certificate") {
     const std::optional<ServerFault> fault = certificate_of(arguments.value());
-    if (!fault) return usage("--certificate wants good, expired, wrong-name or other-ca");
+    if (!fault) return usage("--certificate wants good, expired, wrong-name, other-ca or other-key");
     options.certificate = *fault;
   } else if (option == "--http1") {
     options.http2 = false;
