@@ -34,10 +34,20 @@ kube::KubeconfigSource source_of(const CommonOptions& options, const Environment
   return source;
 }
 
+namespace {
+
+// What a file or a flag holds wrong is told before anything is sent, and ends like other wrong usage.
+base::Error before_sending(const base::Error& error) {
+  const bool of_files = error.code() == base::ErrorCode::invalid || error.code() == base::ErrorCode::not_found;
+  return of_files ? error.with_code(base::ErrorCode::usage) : error;
+}
+
+}  // namespace
+
 base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
                                               RequestLog log) {
   base::Result<kube::Connection> connection = kube::load_connection(source_of(options, environment));
-  if (!connection) return connection.error();
+  if (!connection) return before_sending(connection.error());
   kube::TransportOptions transport_options;
   transport_options.user_agent = std::string("kubectl-vmbackup/") + backup::tool_version();
   const kube::MakeTransport make = [transport_options, &clock](const kube::Connection& to) {
@@ -47,7 +57,7 @@ base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, cons
   surroundings.environment = environment.variables;
   surroundings.terminal = environment.input_terminal;
   base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_signed_transport(*connection, std::move(surroundings), make, clock);
-  if (!transport) return transport.error();
+  if (!transport) return before_sending(transport.error());
   return Connected{kube::make_rest_client(std::move(*transport), clock, std::move(log)), connection->ns, connection->context};
 }
 

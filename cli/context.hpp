@@ -42,7 +42,8 @@ struct Connected {
 };
 
 using RequestLog = std::function<void(const std::string&)>;
-// Finds the cluster by flags and environment. Errors as kube::load_connection and kube::make_curl_transport.
+// Finds the cluster by flags and environment, and sends nothing. usage: whatever is wrong with kubeconfig, flags or certificates. Other
+// errors as kube::make_curl_transport.
 using Connect = std::function<base::Result<Connected>(const CommonOptions&, const Environment&, base::Clock&, RequestLog)>;
 // What flags and environment say of the connection.
 kube::KubeconfigSource source_of(const CommonOptions& options, const Environment& environment);

@@ -32,8 +32,9 @@ class Credentials {
  public:
   // `clock` must outlive it.
   Credentials(Connection connection, ExecSurroundings surroundings, base::Clock& clock);
-  // Errors as run_exec_plugin. A token file that cannot be read any more leaves the last token in place.
-  base::Result<Signature> current(const std::stop_token& stop);
+  // A plugin is ended at the deadline, if its own limit is not sooner. Errors as run_exec_plugin, but for usage in place of unauthenticated
+  // at the first run: nothing has been sent so far. A token file that cannot be read any more leaves the last token in place.
+  base::Result<Signature> current(const base::Deadline& deadline, const std::stop_token& stop);
   // The server did not accept that generation: the next current() renews. False: there is nothing that could be renewed.
   bool refused(std::uint64_t generation);
 

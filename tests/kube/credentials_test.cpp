@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -86,7 +87,7 @@ TEST_CASE_FIXTURE(Fixture, "a plugin gets args, env and the cluster, and no stan
   CHECK(credential->token.reveal() == "abc");
   CHECK(credential->expires.has_value());
   CHECK(content("seen") == "one|two three|v|yes|{\"kind\":\"ExecCredential\",\"apiVersion\":\"" + k_v1 +
-                               "\",\"spec\":{\"interactive\":false,\"cluster\":{\"server\":\"https://h:1\"}}}|");
+                               "\",\"spec\":{\"interactive\":false,\"cluster\":{\"server\":\"https://h:1\",\"config\":null}}}|");
 }
 
 TEST_CASE_FIXTURE(Fixture, "plugins that fail, hang, fork or talk nonsense are named, and nothing they said is shown") {
@@ -107,6 +108,32 @@ TEST_CASE_FIXTURE(Fixture, "plugins that fail, hang, fork or talk nonsense are n
   CHECK(failure().message().find("did not end within 100ms") != std::string::npos);
   connection.exec->interactive = ExecPlugin::Interactive::always;
   CHECK(failure().message().find("needs a terminal") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plugin may leave a process behind that holds its output open; it runs in a group of its own") {
+  surroundings.limit = std::chrono::seconds(30);
+  script("sleep 300 & echo $! > background\necho $$ > self\necho '{\"kind\":\"ExecCredential\",\"apiVersion\":\"" + k_v1 +
+         "\",\"status\":{\"token\":\"abc\"}}'");
+  const base::Result<ExecCredential> credential = run_exec_plugin(connection, surroundings, {});
+  const pid_t background = std::stoi(content("background"));
+  CHECK(::getpgid(background) == std::stoi(content("self")));
+  CHECK(::kill(background, SIGKILL) == 0);
+  REQUIRE_MESSAGE(credential.ok(), credential.error().message());
+  CHECK(credential->token.reveal() == "abc");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plugin that fails at first is wrong usage, later it is not; the deadline of the caller ends it, too") {
+  counting("\"expirationTimestamp\":\"2020-01-02T03:00:00Z\",");
+  Credentials credentials(connection, surroundings, clock);
+  REQUIRE(credentials.current(base::Deadline::never(), {}).ok());
+  script("exit 1");
+  CHECK(credentials.current(base::Deadline::never(), {}).error().code() == ErrorCode::unauthenticated);
+  script("sleep 60");
+  Credentials late(connection, surroundings, clock);
+  const base::Result<Signature> none = late.current(base::Deadline::after(clock, std::chrono::milliseconds(50)), {});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code() == ErrorCode::usage);
+  CHECK(none.error().message().find("did not end within 100ms") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "answers of a plugin") {
@@ -208,7 +235,7 @@ TEST_CASE_FIXTURE(Fixture, "threads share one run of the plugin") {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      const base::Result<Signature> signature = credentials.current({});
+      const base::Result<Signature> signature = credentials.current(base::Deadline::never(), {});
       if (signature && signature->token.reveal() == "t1") ++good;
     });
   }
@@ -220,7 +247,7 @@ TEST_CASE_FIXTURE(Fixture, "threads share one run of the plugin") {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       CHECK(credentials.refused(1));
-      CHECK(credentials.current({}).ok());
+      CHECK(credentials.current(base::Deadline::never(), {}).ok());
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -233,14 +260,14 @@ TEST_CASE_FIXTURE(Fixture, "a token file is read again once a minute") {
   connection.token_file = (folder / "token").string();
   std::ofstream(folder / "token") << "new\n";
   Credentials credentials(connection, surroundings, clock);
-  CHECK(credentials.current({})->token.reveal() == "old");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "old");
   CHECK_FALSE(credentials.refused(0));
   clock.sleep_until(clock.now() + std::chrono::minutes(1), {});
   CHECK(credentials.refused(0));
-  CHECK(credentials.current({})->token.reveal() == "new");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "new");
   fs::remove(folder / "token");
   clock.sleep_until(clock.now() + std::chrono::minutes(2), {});
-  CHECK(credentials.current({})->token.reveal() == "new");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "new");
 }
 
 TEST_CASE("an http proxy is asked to CONNECT to an https server") {
