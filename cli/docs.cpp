@@ -147,6 +147,12 @@ TextFile program_page(const std::vector<Command>& commands) {
   page.heading("ENVIRONMENT");
   page.item("KUBECONFIG", "kubeconfig files, separated by colons; the first one to name a thing wins");
   page.item("HOME", "without KUBECONFIG and --kubeconfig, .kube/config is looked for below it");
+  page.item("HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+            "also in lower case: the proxy for clusters whose kubeconfig has no proxy-url (http, https, socks5), "
+            "and for which servers it does not count");
+  page.item("SSL_CERT_FILE, SSL_CERT_DIR", "authorities to trust in place of the system's, where the kubeconfig names none");
+  page.item("KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, POD_NAMESPACE",
+            "in a pod: the API server, reached as the pod's service account where no kubeconfig says more, and the default namespace");
   page.item("NO_COLOR", "set and not empty: no colors");
   page.item("TERM", "unset or dumb: no live line and no colors");
   page.heading("SIGNALS");

@@ -372,7 +372,7 @@ base::Result<std::unique_ptr<Transport>> make_curl_transport(const Connection& c
   settings.address = std::move(address).value();
   if (auto checked = check_pem(connection); !checked) return checked.error();
   if (settings.address.tls && connection.ca_pem.empty() && !connection.insecure_skip_tls_verify) {
-    base::Result<std::string> bundle = find_system_bundle();
+    base::Result<std::string> bundle = find_bundle(connection);
     if (!bundle) return bundle.error();
     settings.bundle = std::move(bundle).value();
   }

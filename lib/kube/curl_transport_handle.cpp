@@ -43,9 +43,12 @@ void set_trust(CurlHandle& handle, const CurlSettings& settings) {
     handle.set(CURLOPT_PROXY_CAINFO, static_cast<const char*>(nullptr));
     handle.set_blob(CURLOPT_CAINFO_BLOB, connection.ca_pem);
     handle.set_blob(CURLOPT_PROXY_CAINFO_BLOB, connection.ca_pem);
-  } else if (!settings.bundle.empty()) {
-    handle.set(CURLOPT_CAINFO, settings.bundle.c_str());
-    handle.set(CURLOPT_PROXY_CAINFO, settings.bundle.c_str());
+  } else {
+    const auto or_null = [](const std::string& path) { return path.empty() ? nullptr : path.c_str(); };
+    handle.set(CURLOPT_CAINFO, or_null(settings.bundle));
+    handle.set(CURLOPT_PROXY_CAINFO, or_null(settings.bundle));
+    handle.set(CURLOPT_CAPATH, or_null(connection.bundle_folder));
+    handle.set(CURLOPT_PROXY_CAPATH, or_null(connection.bundle_folder));
   }
   if (!connection.certificate_pem.empty()) handle.set_blob(CURLOPT_SSLCERT_BLOB, connection.certificate_pem);
   if (!connection.key_pem.empty()) handle.set_blob(CURLOPT_SSLKEY_BLOB, connection.key_pem.reveal());

@@ -59,6 +59,7 @@ Result<Connection> in_cluster_connection(const KubeconfigSource& source) {
     return Error(ErrorCode::usage, "groups or uid to act as, but no user", "name one with --as");
   }
   connection.ns = source.ns.empty() ? in_cluster_namespace(source) : source.ns;
+  use_bundle_of_environment(source, connection);
   if (std::optional<Error> error = use_proxy_of_environment(source, connection)) return *error;
   return connection;
 }

@@ -226,6 +226,12 @@ Result<std::string> inline_or_file(const Chosen& chosen, const json::Reader& rea
   return content;
 }
 
+void use_bundle_of_environment(const KubeconfigSource& source, Connection& connection) {
+  // As Go reads them, and so kubectl. [crypto/x509/root_unix.go]
+  connection.bundle_file = variable_of(source.variables, "SSL_CERT_FILE");
+  connection.bundle_folder = variable_of(source.variables, "SSL_CERT_DIR");
+}
+
 Result<Connection> load_connection(const KubeconfigSource& source) {
   const Result<MergedKubeconfig> config = read_kubeconfigs(source);
   if (!config) return config.error();
@@ -245,6 +251,7 @@ Result<Connection> load_connection(const KubeconfigSource& source) {
     connection.context = *name;
   }
   if (const std::optional<Error> error = resolve_cluster_and_user(source, *config, context, connection)) return *error;
+  use_bundle_of_environment(source, connection);
   return connection;
 }
 

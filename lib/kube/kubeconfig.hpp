@@ -54,6 +54,8 @@ struct Connection {
   std::string context;          // name of the context used, empty with none
   std::string ns = "default";   // the context's namespace
   std::string ca_pem;           // empty: the system's bundle
+  std::string bundle_file;      // SSL_CERT_FILE: stands in for the system's bundle
+  std::string bundle_folder;    // SSL_CERT_DIR, beside it; hashed names, as OpenSSL has them
   std::string certificate_pem;  // client certificate, may be empty
   Secret key_pem;
   Secret token;

@@ -93,10 +93,15 @@ std::string refusal_of(std::string_view text) {
 
 }  // namespace
 
-base::Result<std::string> find_system_bundle() {
+base::Result<std::string> find_bundle(const Connection& connection) {
+  if (!connection.bundle_file.empty()) {
+    if (std::ifstream(connection.bundle_file).good()) return connection.bundle_file;
+    return invalid("cannot read " + base::printable(connection.bundle_file) + ", which the environment's SSL_CERT_FILE names");
+  }
   for (const char* path : k_bundles) {
     if (std::ifstream(path).good()) return std::string(path);
   }
+  if (!connection.bundle_folder.empty()) return std::string();
   return base::Error(base::ErrorCode::not_found,
                      "no certificate authority is configured for the cluster, and this system has no bundle of authorities",
                      "set certificate-authority in the kubeconfig, or install the package ca-certificates");

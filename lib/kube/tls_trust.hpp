@@ -10,8 +10,9 @@
 
 namespace vmbackup::kube {
 
-// The path of the system's bundle of authorities, where Debian, Fedora, SUSE, Alpine and the BSDs keep it. not_found: none is there.
-base::Result<std::string> find_system_bundle();
+// The path of the bundle of authorities: the connection's bundle_file, or where Debian, Fedora, SUSE, Alpine and the BSDs keep it; empty
+// where the connection's bundle_folder is all there is. not_found: none is there. invalid: bundle_file cannot be read.
+base::Result<std::string> find_bundle(const Connection& connection);
 
 // invalid: authority, client certificate or key are not PEM of the right sort, or one of certificate and key is missing.
 base::Result<void> check_pem(const Connection& connection);

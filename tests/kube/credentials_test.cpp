@@ -122,6 +122,28 @@ TEST_CASE_FIXTURE(Fixture, "a plugin may leave a process behind that holds its o
   CHECK(credential->token.reveal() == "abc");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a plugin that may ask a person stays in our process group, and is told so") {
+  script(
+      "sleep 300 > /dev/null & echo $! > background\necho \"$KUBERNETES_EXEC_INFO\" > info\necho "
+      "'{\"kind\":\"ExecCredential\",\"apiVersion\":\"" +
+      k_v1 + "\",\"status\":{\"token\":\"abc\"}}'");
+  using Interactive = ExecPlugin::Interactive;
+  for (const Interactive mode : {Interactive::never, Interactive::if_available, Interactive::always}) {
+    for (const bool terminal : {false, true}) {
+      const bool told = terminal && mode != Interactive::never;
+      connection.exec->interactive = mode;
+      surroundings.terminal = terminal;
+      const base::Result<ExecCredential> credential = run_exec_plugin(connection, surroundings, {});
+      REQUIRE(credential.ok() == (terminal || mode != Interactive::always));
+      if (!credential) continue;
+      const pid_t background = std::stoi(content("background"));
+      CHECK((::getpgid(background) == ::getpgrp()) == told);
+      ::kill(background, SIGKILL);
+      CHECK((content("info").find("\"interactive\":true") != std::string::npos) == told);
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a plugin that fails at first is wrong usage, later it is not; the deadline of the caller ends it, too") {
   counting("\"expirationTimestamp\":\"2020-01-02T03:00:00Z\",");
   Credentials credentials(connection, surroundings, clock);

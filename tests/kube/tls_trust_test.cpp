@@ -37,6 +37,20 @@ TEST_CASE("a complaint about a key never shows it") {
   CHECK(complaint("", k_certificate, "c2VjcmV0").find("c2VjcmV0") == std::string::npos);
 }
 
+TEST_CASE("which bundle counts: that of SSL_CERT_FILE before the system's") {
+  Connection connection;
+  connection.bundle_file = "/no/such/bundle";
+  const base::Result<std::string> missing = find_bundle(connection);
+  REQUIRE_FALSE(missing.ok());
+  CHECK(missing.error().code() == base::ErrorCode::invalid);
+  CHECK(missing.error().message() == "cannot read /no/such/bundle, which the environment's SSL_CERT_FILE names");
+  connection.bundle_file = VMBACKUP_TESTS_DIR "/run";
+  CHECK(*find_bundle(connection) == VMBACKUP_TESTS_DIR "/run");
+  connection.bundle_file.clear();
+  connection.bundle_folder = "/somewhere";
+  CHECK(find_bundle(connection).ok());
+}
+
 TEST_CASE("failed handshakes name name, trust or expiry, and the server") {
   const auto message = [](long verify_result, const std::string& text) {
     const base::Error error = describe_tls_failure({verify_result, text, "https://h:1", "h"});

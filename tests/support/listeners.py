@@ -28,6 +28,10 @@ def make_certificates(folder):
     for name in ("ca", "other-ca"):
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test-ca",
                 "-keyout", f"{name}.key", "-out", f"{name}.crt")
+    # The first one in a folder of its own, under the name that OpenSSL looks for.
+    (folder / "hashed").mkdir()
+    found = subprocess.run(["openssl", "x509", "-subject_hash", "-noout", "-in", "ca.crt"], cwd=folder, check=True, capture_output=True, text=True)
+    (folder / "hashed" / f"{found.stdout.strip()}.0").write_bytes((folder / "ca.crt").read_bytes())
     names = "subjectAltName=DNS:cluster.test,DNS:other.test,DNS:localhost,IP:127.0.0.1"
     for name, subject, extra in (("server", "server", names), ("one", "one", "extendedKeyUsage=clientAuth"), ("two", "two", "extendedKeyUsage=clientAuth")):
         (folder / "extensions").write_text(extra + "\n")
