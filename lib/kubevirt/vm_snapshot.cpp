@@ -180,6 +180,7 @@ base::Result<VolumeSnapshot> decode_volume_snapshot(const json::Value& object) {
   snapshot.uid = metadata.required_string("uid");
   snapshot.claim = root.member("spec").member("source").string("persistentVolumeClaimName");
   snapshot.snapshot_class = root.member("spec").string("volumeSnapshotClassName");
+  snapshot.bound_content = status.string("boundVolumeSnapshotContentName");
   snapshot.creation_time = optional_time(status, "creationTime");
   snapshot.ready_to_use = status.optional_bool("readyToUse").value_or(false);
   snapshot.restore_size = status.string("restoreSize");

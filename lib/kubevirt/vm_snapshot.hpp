@@ -102,6 +102,7 @@ struct VolumeSnapshot {
   std::string uid;
   std::string claim;  // spec.source.persistentVolumeClaimName
   std::string snapshot_class;
+  std::string bound_content;                    // VolumeSnapshotContent, "" before there is one
   std::optional<base::WallTime> creation_time;  // whole seconds; set = the cut was made
   bool ready_to_use = false;
   std::string restore_size;
