@@ -163,6 +163,7 @@ void bind_timeout(Flags& flags, base::Duration& target);  // the default is what
 void bind_dry_run(Flags& flags, DryRun& target, bool server);
 void bind_yes(Flags& flags, bool& target);
 void bind_all_namespaces(Flags& flags, bool& target);
+void bind_ignore_recorded(Flags& flags, bool& target);
 void bind_allow_partial(Flags& flags, bool& target);
 // Which VMs: names, -l, --all, -A, --exclude, --ignore-not-found. The namespace is filled in by the command.
 void bind_selection(Flags& flags, backup::Selection& target, const std::string& help);

@@ -180,6 +180,7 @@ void cap_shared(const Evidence& evidence, Verdict& verdict) {
   for (const EvidenceDisk& disk : included_disks(evidence)) {
     if (disk.shared && !*disk.shared) continue;
     if (!disk.shared && evidence.inferred) {
+      if (!stronger(verdict.level, Level::per_disk)) continue;
       verdict.assumptions.push_back("no other running VM had mounted claim " + disk.claim);
       continue;
     }
@@ -210,7 +211,10 @@ void say_what_is_missing(const Evidence& evidence, Verdict& verdict) {
   std::vector<std::string>& missing = verdict.missing_for_stronger;
   if (verdict.level == Level::offline) return;
   const bool stopped = evidence.instance && !evidence.instance->ran;
-  if (verdict.level == Level::unknown && evidence.inferred) missing.emplace_back("evidence recorded while the snapshot is taken");
+  if (verdict.level == Level::unknown && evidence.inferred) {
+    missing.emplace_back("evidence that is recorded while the snapshot is taken");
+    return;
+  }
   if (stopped) {
     missing.emplace_back("offline: a watch without a break that shows the VM stopped from before the first cut until the last");
     return;
@@ -227,6 +231,18 @@ void say_what_is_missing(const Evidence& evidence, Verdict& verdict) {
 }  // namespace
 
 const char* to_string(Level level) { return k_levels[static_cast<std::size_t>(level)].second; }
+
+const char* to_string(EvidenceSource source) {
+  switch (source) {
+    case EvidenceSource::recorded:
+      return "recorded";
+    case EvidenceSource::inferred:
+      return "inferred";
+    case EvidenceSource::unreadable:
+      break;
+  }
+  return "unreadable";
+}
 
 std::optional<Level> parse_level(std::string_view text) {
   for (const auto& [level, word] : k_levels) {
@@ -276,6 +292,20 @@ Verdict verdict_of(const SnapshotEvidence& found, const JudgeOptions& options) {
   verdict.assumptions.clear();
   verdict.missing_for_stronger.clear();
   return verdict;
+}
+
+void add_level(const SnapshotParts& parts, bool ignore_recorded, SnapshotItem& item) {
+  SnapshotEvidence found = evidence_of(parts, ignore_recorded);
+  Verdict verdict = verdict_of(found);
+  if (found.source == EvidenceSource::recorded && found.against.empty()) {
+    item.complete = item.complete && verdict.complete;
+    for (const EvidenceDisk& disk : found.evidence.disks.value_or(std::vector<EvidenceDisk>{})) {
+      const auto same = [&disk](const DiskReport& report) { return report.name == disk.name; };
+      if (disk.included || !disk.counts || std::any_of(item.disks.begin(), item.disks.end(), same)) continue;
+      item.reasons.push_back("disk " + disk.name + " is not in the snapshot: " + disk.reason);
+    }
+  }
+  item.judged = Judged{std::move(verdict), found.source, std::move(found.evidence)};
 }
 
 bool stopped_cleanly(const Evidence& evidence) {

@@ -4,39 +4,25 @@
 // still holds; facts that exclude each other give unknown. So taking a fact away never makes a verdict stronger.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "backup/evidence.hpp"
+#include "backup/level.hpp"
 
 namespace vmbackup::backup {
-
-// Strong to weak. Only ever read by name from outside.
-enum class Level { offline, application, filesystem, crash, per_disk, unknown };
-
-const char* to_string(Level level);  // "offline", "application", "filesystem", "crash", "per-disk", "unknown"
-std::optional<Level> parse_level(std::string_view text);
-const std::vector<Level>& all_levels();  // strong to weak
-// The order of the table alone; for --require and --keep-level ask meets().
-bool stronger(Level left, Level right);
 
 struct JudgeOptions {
   std::vector<std::string> accept_raw;  // disks whose missing file system is accepted now, beside those accepted when it was taken
 };
 
-struct Verdict {
-  Level level = Level::unknown;
-  bool complete = false;                          // every disk that counts is included, as far as the evidence knows
-  std::vector<std::string> reasons;               // why it is not stronger (or, offline, how the VM stopped), a sentence each
-  std::vector<std::string> assumptions;           // what was not seen and must be taken on trust
-  std::vector<std::string> missing_for_stronger;  // what a stronger level would have needed
-};
-
 Verdict consistency_of(const Evidence& evidence, const JudgeOptions& options = {});
 // The same; where something speaks against the evidence as a whole: unknown, with that as reasons.
 Verdict verdict_of(const SnapshotEvidence& found, const JudgeOptions& options = {});
+
+// Puts the verdict into the item, from recorded evidence unless `ignore_recorded`; a disk that only the record knows to be left out (one
+// that was hot-plugged and never in the VM's spec) makes the item incomplete.
+void add_level(const SnapshotParts& parts, bool ignore_recorded, SnapshotItem& item);
 
 // Whether `level` is good enough for `required`. offline meets filesystem and all below; it meets application only if a clean stop was
 // seen. Nothing but offline meets offline. A level that is not known meets only unknown.

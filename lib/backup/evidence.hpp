@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backup/assemble.hpp"
+#include "backup/level.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "kube/client.hpp"
@@ -48,7 +49,6 @@ Evidence inferred_evidence(const SnapshotParts& parts);
 // sentence each; the content itself must have been read. Empty: they fit.
 std::vector<std::string> mismatches(const Evidence& recorded, const SnapshotParts& parts);
 
-enum class EvidenceSource { recorded, inferred, unreadable };
 struct SnapshotEvidence {
   EvidenceSource source = EvidenceSource::inferred;
   Evidence evidence;

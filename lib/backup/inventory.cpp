@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "backup/assemble.hpp"
+#include "backup/consistency.hpp"
 #include "backup/lookup.hpp"
 #include "backup/snapshot_watch.hpp"
 #include "kubevirt/resources.hpp"
@@ -139,6 +140,7 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
     }
     items.push_back(assemble(parts));
     items.back().outcome = outcome_of(parts.snapshot);
+    add_level(parts, request.ignore_recorded, items.back());
   }
   std::sort(items.begin(), items.end(), [](const SnapshotItem& left, const SnapshotItem& right) {
     return std::tie(left.created, left.ns, left.name) < std::tie(right.created, right.ns, right.name);
@@ -146,16 +148,16 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
   return items;
 }
 
-Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, bool ignore_recorded, const base::Deadline& deadline,
                                    const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
-  return read_snapshot(client, *version, name, call, stop);
+  return read_snapshot(client, *version, name, ignore_recorded, call, stop);
 }
 
-Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
-                                   const std::stop_token& stop) {
+Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, bool ignore_recorded,
+                                   const kube::Call& call, const std::stop_token& stop) {
   const kube::Resource resource = kubevirt::vm_snapshots(version);
   const Result<json::Value> object = client.get(resource, name, call, stop);
   if (!object.ok()) {
@@ -170,6 +172,7 @@ Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& vers
   const std::vector<std::string> missing = read_parts(client, version, parts, call, stop);
   SnapshotItem item = assemble(parts);
   item.outcome = outcome_of(parts.snapshot);
+  add_level(parts, ignore_recorded, item);
   for (const std::string& sentence : missing) item.reasons.push_back(sentence);
   return item;
 }

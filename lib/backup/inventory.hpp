@@ -15,8 +15,9 @@
 namespace vmbackup::backup {
 
 struct ListRequest {
-  std::string ns;  // "" = all namespaces
-  std::string vm;  // "" = of all VMs
+  std::string ns;                // "" = all namespaces
+  std::string vm;                // "" = of all VMs
+  bool ignore_recorded = false;  // levels from the objects alone
 };
 // Oldest first, then by name. Two lists for all: snapshots, and their contents where these may be read (else completeness is not known and
 // reasons say so). No snapshots is an empty list.
@@ -26,12 +27,12 @@ base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, con
 
 // One snapshot with content and VolumeSnapshots (as far as they may be read; what may not is in `reasons`).
 // not_found: no such snapshot, with "did you mean". The item's error is empty; outcome is done for Succeeded and ready, else failed.
-base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, bool ignore_recorded, const base::Deadline& deadline,
                                          const std::stop_token& stop);
 
 // The same where the API version is known already.
-base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
-                                         const std::stop_token& stop);
+base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, bool ignore_recorded,
+                                         const kube::Call& call, const std::stop_token& stop);
 
 enum class AwaitState { ready, cut, deleted };
 // Follows existing snapshots of one namespace until each has come to `state` or cannot any more; errors as of take_snapshot. For

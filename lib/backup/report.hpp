@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backup/level.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 
@@ -37,6 +38,7 @@ struct SnapshotItem {
   std::string phase;  // KubeVirt's word; empty before there is one
   bool ready_to_use = false;
   std::vector<std::string> indications;
+  std::optional<Judged> judged;      // level and evidence; none where they were not looked at
   bool complete = false;             // every disk that counts is included; false while not known
   std::vector<std::string> reasons;  // why it is incomplete or failed, one sentence each
   std::vector<DiskReport> disks;

@@ -72,12 +72,12 @@ TEST_CASE("a VM without snapshots is an empty list, a VM that never was is an er
 TEST_CASE("showing one, and one that is not there") {
   Story story;
   story.take("db-0", "d1");
-  const base::Result<backup::SnapshotItem> item = backup::show_snapshot(story.cluster, {"prod", "d1"}, story.in(1min), {});
+  const base::Result<backup::SnapshotItem> item = backup::show_snapshot(story.cluster, {"prod", "d1"}, false, story.in(1min), {});
   REQUIRE(item.ok());
   CHECK(item->outcome == backup::Outcome::done);
   CHECK(item->disks.size() == 2);
   CHECK(std::all_of(item->disks.begin(), item->disks.end(), [](const backup::DiskReport& disk) { return disk.cut_time.has_value(); }));
-  const base::Result<backup::SnapshotItem> none = backup::show_snapshot(story.cluster, {"prod", "d2"}, story.in(1min), {});
+  const base::Result<backup::SnapshotItem> none = backup::show_snapshot(story.cluster, {"prod", "d2"}, false, story.in(1min), {});
   REQUIRE_FALSE(none.ok());
   CHECK(none.error().message() == "VirtualMachineSnapshot prod/d2 not found");
   CHECK(none.error().hint() == "did you mean \"d1\"?");
