@@ -162,10 +162,8 @@ TextFile program_page(const std::vector<Command>& commands) {
       "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.\n"
       "\n"
       "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
-      "(Ctrl-Z) is "
-      "refused.");
-  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl(1)"});
-      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.");
+      "(Ctrl-Z) "
+      "is refused.");
   pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)", "kubectl(1)"});
   page.see_also(pages);
   return {"kubectl-vmbackup.1", page.text()};

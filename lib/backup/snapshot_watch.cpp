@@ -11,7 +11,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-using Verdict = SnapshotState::Verdict;
 
 // How long the cut times and readiness of single disks may lag behind the snapshot's own word before the report goes without them.
 constexpr base::Duration k_settle = std::chrono::seconds(2);
@@ -162,7 +161,7 @@ void SnapshotWatch::take_snapshot(Source& source, const kube::Change& change) {
   const int number = at->first;
   SnapshotState& state = at->second.state;
   if (change.type == kube::Change::Type::gone) return take_verdict(number, state.take_gone(change.object));
-  const Result<Verdict> verdict = state.take_snapshot(change.object);
+  const Result<SnapshotState::Verdict> verdict = state.take_snapshot(change.object);
   if (state.seen()) {
     by_uid_[state.target().uid] = number;
     if (scope_.one) open_parts_by_name(state.target());
@@ -252,7 +251,7 @@ void SnapshotWatch::take_lost(int number, const Error& error) {
   }
 }
 
-void SnapshotWatch::take_verdict(int number, const Result<Verdict>& verdict) {
+void SnapshotWatch::take_verdict(int number, const Result<SnapshotState::Verdict>& verdict) {
   Target& target = targets_.at(number);
   if (target.reached) {
     // Whatever comes now only refines the report: the milestone was reached.
@@ -260,7 +259,7 @@ void SnapshotWatch::take_verdict(int number, const Result<Verdict>& verdict) {
     return;
   }
   if (!verdict.ok()) return end(number, verdict.error());
-  if (*verdict == Verdict::waiting) return;
+  if (*verdict == SnapshotState::Verdict::waiting) return;
   if (target.state.settled()) return end(number, {});
   target.reached = clock_.now();
   settling_.push_back(number);
@@ -279,11 +278,12 @@ void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_to
     const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), state.target().name, call, stop);
     if (!object.ok()) {
       const bool absent = object.error().code() == ErrorCode::not_found;
-      const Result<Verdict> verdict = absent ? state.take_absent() : Result<Verdict>(state.explain(object.error()));
+      const Result<SnapshotState::Verdict> verdict =
+          absent ? state.take_absent() : Result<SnapshotState::Verdict>(state.explain(object.error()));
       take_verdict(number, verdict);
       continue;
     }
-    const Result<Verdict> verdict = state.take_snapshot(*object);
+    const Result<SnapshotState::Verdict> verdict = state.take_snapshot(*object);
     if (state.seen()) {
       by_uid_[state.target().uid] = number;
       read_parts(number, call, stop);
