@@ -16,8 +16,6 @@ constexpr base::Duration k_reminder = std::chrono::seconds(30);
 
 const char* word_of(Event::Kind kind) {
   switch (kind) {
-    case Event::Kind::planned:
-      return "planned";
     case Event::Kind::created:
       return "created";
     case Event::Kind::phase:
@@ -59,8 +57,6 @@ std::string event_text(const Event& event) {
   const std::string disk = "disk " + base::printable(event.disk, 256);
   std::string text = base::printable(event.text, 1024);
   switch (event.kind) {
-    case Event::Kind::planned:
-      return "planned snapshot " + object;
     case Event::Kind::created:
       return "created snapshot " + object;
     case Event::Kind::phase:
