@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -47,6 +48,12 @@ kube::KubeconfigSource source_of(const CommonOptions& options, const Environment
 base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
                                               RequestLog log);
 
+// Names of contexts, clusters or users in the kubeconfig; empty where it cannot be read.
+std::vector<std::string> kubeconfig_names(const CommonOptions& options, const Environment& environment, Names kind);
+
+// The libraries that connect us, with their versions at run time.
+std::vector<std::pair<std::string, std::string>> connection_libraries();
+
 // Everything outside the program, so that tests can play it.
 struct World {
   Streams streams;
@@ -56,6 +63,7 @@ struct World {
   std::function<int()> signal;  // the first signal that came, 0 for none
   Connect connect;
   std::function<unsigned()> random;  // for names
+  std::function<void(int)> leave{};  // ends the process at once, with that code; not in tests
   bool ticking = false;              // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
 };
 
@@ -65,6 +73,14 @@ class Context {
 
   // Connects at the first call; the same result ever after.
   const base::Result<Connected>& cluster();
+
+  // The same by other options, each time anew and without a log.
+  base::Result<Connected> connect(const CommonOptions& options) const;
+  std::vector<std::string> kubeconfig_names(const CommonOptions& options, Names kind) const;
+
+  // Ends the process with threads that still run, where that is possible.
+  bool can_leave() const { return static_cast<bool>(world_.leave); }
+  void leave(ExitCode code) const { world_.leave(static_cast<int>(code)); }
 
   Console& console() { return console_; }
   Output& out() { return world_.streams.out; }

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
                    .signal = [&signals] { return signals.received(); },
                    .connect = cli::connect_by_kubeconfig,
                    .random = random_number,
+                   .leave = [](int code) { _exit(code); },
                    .ticking = true};
   return static_cast<int>(cli::run(world, cli::all_commands(), std::vector<std::string>(argv, argv + argc)));
 }

@@ -67,6 +67,13 @@ Result<void> check_dns_subdomain(const std::string& text) {
   return {};
 }
 
+std::optional<std::string> typed_prefix(const std::string& text, Names kind) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string::npos) return std::string();
+  if (!spells(k_kinds[kind == Names::virtual_machine ? 0 : 1], lower(text.substr(0, slash)))) return std::nullopt;
+  return text.substr(0, slash + 1);
+}
+
 Result<std::string> name_of(const std::string& text, Names kind) {
   std::string name = text;
   const std::size_t slash = text.find('/');

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "backup/names.hpp"
+#include "backup/versions.hpp"
 #include "base/text.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -18,6 +20,17 @@ std::string plural_command(const kube::Resource& resource) {
   return resource.plural == "virtualmachinesnapshots" ? "kubectl vmbackup list" : "kubectl get " + resource.plural;
 }
 
+// The namespace itself may be the misspelt word. Who may not look at namespaces is told no more than that it is empty.
+std::string hint_for_empty(kube::Client& client, const std::string& ns, const kube::Call& call, const std::stop_token& stop) {
+  const std::string plain = "there is none in namespace " + ns + "; name another with -n";
+  const Result<json::Value> found = client.get(kubevirt::namespaces(), {"", ns}, call, stop);
+  if (found || found.error().code() != ErrorCode::not_found) return plain;
+  const std::string missing = "namespace " + ns + " does not exist; ";
+  const Result<std::vector<std::string>> names = names_of(client, NamedKind::ns, "", call.deadline, stop);
+  const std::optional<std::string> near = names ? base::nearest(ns, *names) : std::nullopt;
+  return missing + (near ? "did you mean -n " + *near + "?" : "list them with: kubectl get namespaces");
+}
+
 }  // namespace
 
 Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop) {
@@ -28,11 +41,12 @@ Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call&
                  "this cluster does not serve the API group snapshot.kubevirt.io: KubeVirt, or its snapshot API, is not installed here",
                  "is it the right cluster? look with: kubectl config current-context");
   }
-  for (const char* version : {"v1beta1", "v1alpha1"}) {
-    if (std::find(served->begin(), served->end(), version) != served->end()) return std::string(version);
+  const std::vector<std::string> known = known_versions(kubevirt::k_snapshot_group);
+  for (const std::string& version : known) {
+    if (std::find(served->begin(), served->end(), version) != served->end()) return version;
   }
-  return Error(ErrorCode::precondition,
-               "this cluster serves snapshot.kubevirt.io only as " + base::join(*served, ", ") + "; this tool knows v1beta1 and v1alpha1");
+  return Error(ErrorCode::precondition, "this cluster serves snapshot.kubevirt.io only as " + base::join(*served, ", ") +
+                                            "; this tool knows " + base::join(known, " and "));
 }
 
 Error not_found_with_suggestion(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const Error& error,
@@ -45,7 +59,7 @@ Error not_found_with_suggestion(kube::Client& client, const kube::Resource& reso
   for (const json::Value& object : list->items) names.push_back(object.path({"metadata", "name"}).as_string());
   const std::optional<std::string> near = base::nearest(name.name, names);
   std::string hint = near ? "did you mean \"" + *near + "\"?" : list_hint;
-  if (names.empty()) hint = "there is none in namespace " + name.ns + "; name another with -n";
+  if (names.empty()) hint = hint_for_empty(client, name.ns, call, stop);
   return Error(error.code(), message, hint);
 }
 

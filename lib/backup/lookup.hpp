@@ -15,8 +15,8 @@ inline constexpr const char* k_default_failure_deadline = "5m";
 // The version of snapshot.kubevirt.io to use: v1beta1, else v1alpha1. precondition: the cluster does not serve the group.
 base::Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop);
 
-// `error` (a not_found) in our words, with "did you mean" from the names in the namespace. One more request; when that fails, no
-// suggestion.
+// `error` (a not_found) in our words, with "did you mean" from the names in the namespace, or of namespaces where this one does not exist.
+// One more request, up to three where the namespace is empty; when they fail, no suggestion.
 base::Error not_found_with_suggestion(kube::Client& client, const kube::Resource& resource, const kube::Name& name,
                                       const base::Error& error, const kube::Call& call, const std::stop_token& stop);
 

@@ -44,7 +44,8 @@ struct Call {
 struct ListOptions {
   std::string label_selector;
   std::string field_selector;
-  int page_size = 500;  // pages are followed to the end; 0 asks for all at once
+  bool names_only = false;  // of each object only apiVersion, kind and metadata are wanted; a server may send more
+  int page_size = 500;      // pages are followed to the end; 0 asks for all at once
 };
 
 struct ObjectList {
@@ -92,6 +93,9 @@ class Client {
   // ends by itself (then one `ended` event comes last). Never blocks. Bookmarks are asked for and delivered.
   virtual WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                             int source) = 0;
+
+  // What the server answers to a GET of a path that names no object of a kind: "/version", "/apis". Not escaped further.
+  virtual base::Result<json::Value> get_document(const std::string& path, const Call& call, std::stop_token stop) = 0;
 
   // The served versions of an API group, preferred first. not_found: the server has no such group.
   virtual base::Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) = 0;

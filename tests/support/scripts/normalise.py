@@ -10,6 +10,7 @@ _JSON_SECONDS = re.compile(r"(durationSeconds\"?: ?)[0-9.e+-]+")
 _PORT = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
 _VERSION = re.compile(r"(resource version: )\d+( \()\d+(\))")
 _AGE = re.compile(r"\((\d+m)?\d+(\.\d+)?(ms|s)\)")
+_RELEASE = re.compile(r"\bv\d+\.\d+\.\d+(?:[-+][-+.\w]*)?")
 _TOOK = re.compile(r"(?m)^((?:GET|POST|PUT|PATCH|DELETE|WATCH) .* )\S*\d(?:ms|s|m)$")
 
 
@@ -44,6 +45,7 @@ class Normaliser:
         text = _SECONDS.sub("0.0s", text)
         text = _AGE.sub("(TIME)", text)
         text = _PORT.sub(r"\1:PORT", text)
+        text = _RELEASE.sub("vN.N.N", text)
         text = _VERSION.sub(r"\1N\2N\3", text)
         return self._namespace.sub("prod", text)
 

@@ -229,6 +229,13 @@ class Run(unittest.TestCase):
         code, out = self.run_all(os.path.join(folder, "b.txtar"))
         self.assertEqual((code, out), (77, "skipped cli/b\n0 passed, 0 failed, 1 skipped\n"))
 
+    def test_a_missing_program_is_said(self):
+        self.script("# a\nneeds bash no-such-program\nrun say a\nexit 0\n", "a")
+        self.script("# b\nneeds bash\nrun say b\nexit 0\n", "b")
+        code, out = self.run_all(os.path.join(self.folder.name, "cli"))
+        self.assertEqual((code, out.splitlines()[0]), (0, "skipped cli/a: no-such-program is not installed"))
+        self.assertEqual(out.splitlines()[-1], "1 passed, 0 failed, 1 skipped")
+
 
 class Parts(unittest.TestCase):
     def test_txtar(self):
