@@ -165,10 +165,9 @@ std::string Waiting::state() const {
   return disks_.empty() ? "waiting for KubeVirt to begin" : "cut; waiting for KubeVirt to finish";
 }
 
-std::string Waiting::line(base::TimePoint now) const {
-  if (shown_.empty()) return {};
-  return subject_ + ": " + shown_ + " (" + short_age(now - since_) + ')';
-}
+std::string Waiting::what() const { return shown_.empty() ? "" : subject_ + ": " + shown_; }
+
+std::string Waiting::since(base::TimePoint now) const { return shown_.empty() ? "" : " (" + short_age(now - since_) + ')'; }
 
 Progress::Progress(Console& console, base::Clock& clock, bool ticking) : console_(console), clock_(clock) {
   const bool shows_time = console.style() == ProgressStyle::live || console.style() == ProgressStyle::plain;
@@ -183,9 +182,24 @@ Progress::~Progress() {
   console_.live("");
 }
 
-std::string Progress::waiting_line() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return waiting_.line(clock_.now());
+void Progress::show_live() {
+  std::string what;
+  std::string since;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    what = waiting_.what();
+    since = waiting_.since(clock_.now());
+  }
+  console_.live(what, since);
+}
+
+void Progress::remind() {
+  std::string line;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    line = waiting_.line(clock_.now());
+  }
+  if (!line.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + line);
 }
 
 void Progress::plain_line(const Event& event, const std::string& text) {
@@ -209,7 +223,7 @@ void Progress::on(const Event& event) {
       if (!console_.quiet()) plain_line(event, event_text(event));
       break;
     case ProgressStyle::live:
-      if (!console_.quiet()) console_.live(waiting_line());
+      if (!console_.quiet()) show_live();
       break;
     case ProgressStyle::none:
       break;
@@ -219,12 +233,10 @@ void Progress::on(const Event& event) {
 void Progress::tick(const std::stop_token& stop) {
   const bool live = console_.style() == ProgressStyle::live;
   while (clock_.sleep_until(clock_.now() + (live ? k_redraw : k_reminder), stop)) {
-    const std::string line = waiting_line();
-    if (line.empty()) continue;
     if (live) {
-      console_.live(line);
+      show_live();
     } else {
-      console_.line(base::format_time(clock_.wall_now()) + ' ' + line);
+      remind();
     }
   }
 }
