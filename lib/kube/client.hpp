@@ -44,8 +44,8 @@ struct Call {
 struct ListOptions {
   std::string label_selector;
   std::string field_selector;
-  bool names_only = false;  // of each object only apiVersion, kind and metadata are wanted; a server may send more
   int page_size = 500;      // pages are followed to the end; 0 asks for all at once
+  bool names_only = false;  // only metadata is wanted, so kind may read PartialObjectMetadata; a server may send more
 };
 
 struct ObjectList {

@@ -78,6 +78,7 @@ void Front::authenticate(const Incoming& incoming, const Identity& identity, tes
 std::function<void()> Front::handle(const Incoming& incoming, const Identity& identity, const std::shared_ptr<Response>& response) {
   test::Request request = test::request_of(incoming.method, incoming.target);
   request.content_type = incoming.header("content-type");
+  request.accept = incoming.header("accept");
   request.internal = !control_secret_.empty() && incoming.header("x-sandbox-control") == control_secret_;
   if (request.internal) {
     request.user = "sandbox";

@@ -91,6 +91,7 @@ class MemoryTransport final : public kube::Transport {
     request.groups = groups_;
     for (const auto& [name, value] : http.headers) {
       if (name == "Content-Type") request.content_type = value;
+      if (name == "Accept") request.accept = value;
     }
     if (!http.body.empty()) {
       base::Result<json::Value> body = json::parse(http.body);

@@ -37,6 +37,7 @@ struct Request {
   std::map<std::string, std::string> query;
   json::Value body;
   std::string content_type;
+  std::string accept;
   std::optional<std::string> user;  // none: not known, 401
   std::vector<std::string> groups;
   bool internal = false;  // of a script that acts on the world: not recorded, and no fault hits it
