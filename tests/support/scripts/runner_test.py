@@ -257,6 +257,12 @@ class Parts(unittest.TestCase):
         # Not durations that somebody chose.
         self.assertEqual(n("deadline 300s, 5m, 1h, \"0.5s\""), "deadline 300s, 5m, 1h, \"0.5s\"")
 
+    def test_run_ids_in_yaml(self):
+        normalise = Normaliser("n", [])
+        for text in ("run: 20261125-215530-a362", 'run: "20261125-215530-4362"'):
+            self.assertEqual(normalise(text + "\n"), "run: yyyymmdd-hhmmss-rrrr\n")
+        self.assertEqual(normalise('"run": "20261125-215530-4362",'), '"run": "yyyymmdd-hhmmss-rrrr",')
+
     def test_request_line(self):
         n = Normaliser("prod", [])
         self.assertEqual(request_line("GET", "/apis/x?fieldSelector=metadata.name%3Da&resourceVersion=123&watch=1", n),
