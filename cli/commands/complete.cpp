@@ -14,7 +14,7 @@ namespace vmbackup::cli {
 namespace {
 
 // A person waits with a finger on the key: 200 ms in all, and the process needs some of it to begin and to end.
-constexpr base::Duration k_patience = std::chrono::milliseconds(180);
+constexpr base::Duration k_patience = std::chrono::milliseconds(160);
 
 backup::NamedKind kind_of(Names names) {
   if (names == Names::ns) return backup::NamedKind::ns;
