@@ -40,6 +40,22 @@ bool is_given(const Given& given, const std::string& name) {
   return std::any_of(given.flags.begin(), given.flags.end(), [&name](const GivenFlag& flag) { return flag.name == name; });
 }
 
+// While it lives, signals that are refused because a guest is held are told on the console.
+class Hearing {
+ public:
+  Hearing(World& world, Console& console) : world_(world) {
+    if (world_.hear) world_.hear([&console](const std::string& text) { console.warning(text); });
+  }
+  ~Hearing() {
+    if (world_.hear) world_.hear({});
+  }
+  Hearing(const Hearing&) = delete;
+  Hearing& operator=(const Hearing&) = delete;
+
+ private:
+  World& world_;
+};
+
 // One command line on its way through the program.
 class Session {
  public:
@@ -116,11 +132,16 @@ class Session {
       world_.streams.out.write(command_help(command, program_));
       return finish(ExitCode::done);
     }
-    if (given && words_.after) given->arguments.insert(given->arguments.end(), words_.after->begin(), words_.after->end());
+    if (given && words_.after && flags.rest()) {
+      given->rest = words_.after;
+    } else if (given && words_.after) {
+      given->arguments.insert(given->arguments.end(), words_.after->begin(), words_.after->end());
+    }
     const Result<void> applied = given ? flags.apply(*given) : Result<void>(given.error());
     if (!applied) return usage_error(applied.error(), &command, flags);
     Console console = make_console(common_, world_);
     Context context(world_, console, common_, commands_, program_);
+    const Hearing hearing(world_, console);
     return finish(work(context));
   }
 

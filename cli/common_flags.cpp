@@ -107,6 +107,12 @@ void bind_all_namespaces(Flags& flags, bool& target) {
       Flag{.name = "all-namespaces", .letter = 'A', .help = "in all namespaces", .excludes = {"namespace"}, .set = switch_into(target)});
 }
 
+void bind_ignore_recorded(Flags& flags, bool& target) {
+  flags.add(Flag{.name = "ignore-recorded",
+                 .help = "judge from the objects alone, as if nothing had been recorded while the snapshot was taken",
+                 .set = switch_into(target)});
+}
+
 void bind_allow_partial(Flags& flags, bool& target) {
   flags.add(Flag{.name = "allow-partial",
                  .help = "exit 0, not 3, when a disk that the VM can write is not in the snapshot",

@@ -40,10 +40,20 @@ kube::KubeconfigSource source_of(const CommonOptions& options, const Environment
   return source;
 }
 
+namespace {
+
+// What a file or a flag holds wrong is told before anything is sent, and ends like other wrong usage.
+base::Error before_sending(const base::Error& error) {
+  const bool of_files = error.code() == base::ErrorCode::invalid || error.code() == base::ErrorCode::not_found;
+  return of_files ? error.with_code(base::ErrorCode::usage) : error;
+}
+
+}  // namespace
+
 base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
                                               RequestLog log) {
   base::Result<kube::Connection> connection = kube::load_connection(source_of(options, environment));
-  if (!connection) return connection.error();
+  if (!connection) return before_sending(connection.error());
   if (options.completing && connection->exec && connection->exec->interactive != kube::ExecPlugin::Interactive::never) {
     return base::Error(base::ErrorCode::unauthenticated, connection->exec->what + ": it may ask a person, which a completion must not");
   }
@@ -57,10 +67,8 @@ base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, cons
   surroundings.terminal = environment.input_terminal && !options.completing;
   if (options.completing) surroundings.limit = k_plugin_in_completion;
   base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_signed_transport(*connection, std::move(surroundings), make, clock);
-  if (!transport) return transport.error();
-  // The transport signs from here on.
-  connection->token = kube::Secret();
-  return Connected{kube::make_rest_client(std::move(*transport), *connection, clock, std::move(log)), connection->ns, connection->context};
+  if (!transport) return before_sending(transport.error());
+  return Connected{kube::make_rest_client(std::move(*transport), clock, std::move(log)), connection->ns, connection->context};
 }
 
 std::vector<std::string> kubeconfig_names(const CommonOptions& options, const Environment& environment, Names kind) {

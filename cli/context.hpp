@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "backup/debts.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "cli/command.hpp"
@@ -31,6 +32,7 @@ struct Environment {
   bool dumb = false;                     // TERM is unset, empty or "dumb"
   std::vector<std::string> variables{};  // all of it, "NAME=value": for proxies, pods and credential plugins
   bool input_terminal = false;           // a plugin may ask a person
+  std::string host{};                    // what this machine calls itself; only for people
 };
 
 // A cluster to talk to. Owns what it stands on.
@@ -41,7 +43,8 @@ struct Connected {
 };
 
 using RequestLog = std::function<void(const std::string&)>;
-// Finds the cluster by flags and environment. Errors as kube::load_connection and kube::make_curl_transport.
+// Finds the cluster by flags and environment, and sends nothing. usage: whatever is wrong with kubeconfig, flags or certificates. Other
+// errors as kube::make_curl_transport.
 using Connect = std::function<base::Result<Connected>(const CommonOptions&, const Environment&, base::Clock&, RequestLog)>;
 // What flags and environment say of the connection.
 kube::KubeconfigSource source_of(const CommonOptions& options, const Environment& environment);
@@ -63,6 +66,9 @@ struct World {
   std::function<int()> signal;  // the first signal that came, 0 for none
   Connect connect;
   std::function<unsigned()> random;  // for names
+  backup::Debts& debts;              // guests that we must let go
+  // Tells where a signal that was refused, because a guest is held, is to be said; called with nothing at the end. May be empty.
+  std::function<void(std::function<void(const std::string&)>)> hear{};
   std::function<void(int)> leave{};  // ends the process at once, with that code; not in tests
   bool ticking = false;              // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
 };
@@ -90,6 +96,8 @@ class Context {
   base::Clock& clock() { return world_.clock; }
   bool ticking() const { return world_.ticking; }
   unsigned random() const { return world_.random(); }
+  backup::Debts& debts() { return world_.debts; }
+  const Environment& environment() const { return world_.environment; }
   const std::stop_token& stop() const { return world_.stop; }
   int signal() const { return world_.signal ? world_.signal() : 0; }
   const CommonOptions& options() const { return options_; }

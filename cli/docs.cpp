@@ -5,7 +5,9 @@
 
 #include "backup/run_id.hpp"
 #include "base/text.hpp"
+#include "cli/freeze_view.hpp"
 #include "cli/help.hpp"
+#include "cli/level_texts.hpp"
 #include "cli/view.hpp"
 
 namespace vmbackup::cli {
@@ -103,6 +105,7 @@ TextFile command_page(const Command& command) {
   if (!flags.arguments().empty()) {
     page.heading("ARGUMENTS");
     for (const Argument& argument : flags.arguments()) page.item(argument.name, argument.help);
+    if (flags.rest()) page.item("-- " + flags.rest()->name, flags.rest()->help);
   }
   page.heading("OPTIONS");
   for (const FlagGroup group : k_flag_groups) {
@@ -116,7 +119,7 @@ TextFile command_page(const Command& command) {
     page.heading("\"EXIT STATUS\"");
     add_exit_codes(page, command.exit_codes);
   }
-  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)"});
+  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)"});
   return {name + ".1", page.text()};
 }
 
@@ -145,15 +148,27 @@ TextFile program_page(const std::vector<Command>& commands) {
   page.heading("ENVIRONMENT");
   page.item("KUBECONFIG", "kubeconfig files, separated by colons; the first one to name a thing wins");
   page.item("HOME", "without KUBECONFIG and --kubeconfig, .kube/config is looked for below it");
+  page.item("HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+            "also in lower case: the proxy for clusters whose kubeconfig has no proxy-url (http, https, socks5), "
+            "and for which servers it does not count");
+  page.item("SSL_CERT_FILE, SSL_CERT_DIR", "authorities to trust in place of the system's, where the kubeconfig names none");
+  page.item("KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, POD_NAMESPACE",
+            "in a pod: the API server, reached as the pod's service account where no kubeconfig says more, and the default namespace");
   page.item("NO_COLOR", "set and not empty: no colors");
   page.item("TERM", "unset or dumb: no live line and no colors");
   page.heading("SIGNALS");
   page.paragraphs(
       "INT, TERM and HUP end the waiting: what was begun is left as it is, named, and the exit code is 128 and the number of the signal. A "
-      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.");
+      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.\n"
+      "\n"
+      "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
+      "(Ctrl-Z) is "
+      "refused.");
   pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl(1)"});
-  page.see_also(pages);
-  return {"kubectl-vmbackup.1", page.text()};
+      "second one ends the program at once. A signal that was ignored at the start (nohup) stays ignored.");
+      pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)", "kubectl(1)"});
+      page.see_also(pages);
+      return {"kubectl-vmbackup.1", page.text()};
 }
 
 TextFile exit_codes_page() {
@@ -191,6 +206,10 @@ TextFile json_page() {
   for (const FieldText& field : report_field_texts()) page.item(field.path, field.meaning);
   page.heading("\"A SNAPSHOT\"");
   for (const FieldText& field : item_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"A GUEST, OF FREEZE AND THAW\"");
+  for (const FieldText& field : freeze_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"THE COMMAND OF FREEZE\"");
+  page.item("command", "null, or program, exitCode (null: it was not started), endedByUs, why and durationSeconds");
   page.heading("\"PROGRESS AS JSON\"");
   page.paragraphs(
       "With --progress json every line on stderr is one object with type and time. The type is event (event, namespace, vm, object, disk, "
@@ -198,6 +217,70 @@ TextFile json_page() {
       "error).");
   page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)"});
   return {"kubectl-vmbackup-json.7", page.text()};
+}
+
+TextFile levels_page() {
+  Page page("kubectl-vmbackup-levels", 7);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup-levels - the levels of consistency of a snapshot, and what each one needs");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "A level says what the disks in a snapshot hold, seen as one. It is computed from evidence: what was seen while the snapshot was "
+      "taken, with times on one clock that cannot jump. It is never read from a word in a status: KubeVirt says Succeeded, ready and "
+      "GuestAgent over torn disks too, when its freeze was skipped or ended early. What cannot be shown is unknown, and what must be taken "
+      "on trust is listed as an assumption.\n"
+      "\n"
+      "The level speaks of the disks that are in the snapshot. Whether all are in it is a field of its own, complete: a disk that the VM "
+      "can write and that is not in the snapshot makes it incomplete, whatever its level.");
+  page.heading("LEVELS");
+  page.paragraphs("From strong to weak:");
+  for (const LevelText& text : level_texts()) page.item(text.name, text.meaning);
+  page.paragraphs(
+      "offline is as good as filesystem wherever a level is asked for; it is as good as application only where a clean stop was seen.");
+  page.heading("\"WHAT LOWERS A LEVEL\"");
+  page.item("a shared claim", "a claim that another running VM mounts as well: per-disk at best, for the other VM goes on writing");
+  page.item("a disk without a file system",
+            "a freeze does not reach a disk on which the guest agent lists no file system (a raw database, swap), so there is no "
+            "filesystem and no application, unless it was accepted by name. A pause reaches it: crash stays crash");
+  page.heading("\"WHEN A FREEZE IS PROVEN\"");
+  page.paragraphs(
+      "t0 is when our freeze was sent or, where KubeVirt's controller freezes, when the create of the snapshot was sent. The last cut "
+      "counts from when it was seen, so the true window is shorter. All of these are needed:");
+  for (const LevelText& text : freeze_clause_texts()) page.item(text.name, text.meaning);
+  page.paragraphs(
+      "A clause that was seen to be otherwise means that no freeze is proven: one disk, or a VM paused through every cut, is then crash, "
+      "several disks are per-disk. A clause about which nothing was recorded, a gap in the watch, or facts that exclude each other mean "
+      "unknown.");
+  page.heading("\"WHO HOLDS THE GUEST\"");
+  page.item("controller",
+            "KubeVirt's controller freezes whenever it sees a guest agent and no pause, and thaws at the last cut it sees. "
+            "There is no way to keep it from that");
+  page.item("freeze", "the guest is frozen first and the snapshot created at once; the controller's own freeze then changes nothing");
+  page.item("freeze+pause",
+            "frozen, then paused, then cut, let go in the opposite order. Nobody can thaw early, and all disks are cut at one "
+            "instant; the guest stands still for it");
+  page.item("pause", "nothing is flushed, but all disks are cut at one instant: crash, with any number of disks and without an agent");
+  page.heading("\"RECORDED AND INFERRED\"");
+  page.paragraphs(
+      "Evidence is kept in the annotation kubectl-vmbackup/evidence of the VirtualMachineSnapshot: facts, never a level; every command "
+      "that "
+      "shows a level computes it anew. It must fit the objects: the UIDs of snapshot, content and VM, each disk with claim, "
+      "VolumeSnapshot and time of its cut, and the indications. Whatever differs (a copy made by a backup tool, by GitOps or by hand) "
+      "gives "
+      "unknown, and so does a record that cannot be read. It is unsigned: whoever may change the annotation may write another. "
+      "--ignore-recorded leaves it out.\n"
+      "\n"
+      "A snapshot without a record is judged by its objects alone, and its level is said to be inferred. These hold the times of servers "
+      "in "
+      "whole seconds, of clocks that nobody compared, so little follows: one disk is crash; several disks of a VM that KubeVirt saw "
+      "running are per-disk; several disks without the indication Online are unknown, not offline, for KubeVirt clears its indications "
+      "when a VM stops in the middle of a snapshot. That no other running VM had mounted a claim is then an assumption.");
+  page.heading("\"HOW TO GET A STRONGER LEVEL\"");
+  page.paragraphs(
+      "show lists under Stronger needs what was missing. In short: stop the VM for offline; install the guest agent for filesystem; put "
+      "all data on one disk, or pause the VM, for crash.");
+  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-show(1)", "kubectl-vmbackup-list(1)", "kubectl-vmbackup-json(7)"});
+  return {"kubectl-vmbackup-levels.7", page.text()};
 }
 
 }  // namespace
@@ -209,6 +292,7 @@ std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
   }
   pages.push_back(exit_codes_page());
   pages.push_back(json_page());
+  pages.push_back(levels_page());
   return pages;
 }
 

@@ -71,6 +71,34 @@ ExitCode exit_code_of(const backup::DeleteReport& report, int signal) {
   return combine(codes);
 }
 
+namespace {
+
+ExitCode exit_code_of(const backup::CommandReport& command, bool pass_on) {
+  const int code = command.exit_code.value_or(1);
+  if (!command.given_up && code == 0) return ExitCode::done;
+  const bool ours = code == static_cast<int>(ExitCode::guest_held);
+  return pass_on && !command.given_up && !ours ? static_cast<ExitCode>(code) : ExitCode::failed;
+}
+
+}  // namespace
+
+ExitCode exit_code_of(const backup::FreezeReport& report, const FreezeJudgement& judgement) {
+  std::vector<ExitCode> codes;
+  const auto held = [](const backup::FreezeItem& item) { return item.held; };
+  if (std::any_of(report.items.begin(), report.items.end(), held)) return ExitCode::guest_held;
+  if (judgement.signal > 0) return static_cast<ExitCode>(128 + judgement.signal);
+  if (report.command) {
+    const ExitCode code = exit_code_of(*report.command, judgement.exit_from_command);
+    if (code != ExitCode::done) return code;
+  }
+  for (const backup::FreezeItem& item : report.items) {
+    if (item.outcome == backup::Outcome::skipped) continue;
+    const bool weaker = item.outcome == backup::Outcome::done && !item.reasons.empty();
+    codes.push_back(item.error ? exit_code_of(*item.error, judgement.signal) : weaker ? ExitCode::weaker : ExitCode::done);
+  }
+  return combine(codes);
+}
+
 ExitCode combine(const std::vector<ExitCode>& codes) {
   if (codes.empty()) return ExitCode::done;
   const auto has = [&codes](ExitCode code) { return std::find(codes.begin(), codes.end(), code) != codes.end(); };

@@ -43,6 +43,13 @@ ExitCode exit_code_of(const backup::SnapshotItem& item, const Judgement& judgeme
 ExitCode exit_code_of(const backup::SnapshotReport& report, const Judgement& judgement);
 ExitCode exit_code_of(const backup::DeleteReport& report, int signal);
 
+struct FreezeJudgement {
+  int signal = 0;                  // the first signal that came: its code beats all but 7
+  bool exit_from_command = false;  // pass the command's own code on; never 7, which is ours
+};
+// 3 where a command ran and a guest cannot be said to have stood still all the time.
+ExitCode exit_code_of(const backup::FreezeReport& report, const FreezeJudgement& judgement);
+
 // The code of a run from those of its items: 7 beats all, then a signal's; all equal gives that one; failed (1, 6, 8) and not failed (0, 3)
 // together give 4; else the worst of 1, 6, 8, 2, 5, 3. No items: 0.
 ExitCode combine(const std::vector<ExitCode>& codes);

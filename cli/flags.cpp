@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "cli/names.hpp"
+#include "kube/selector.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -47,6 +49,8 @@ void Flags::add(Flag flag) {
 
 void Flags::add(Argument argument) { arguments_.push_back(std::move(argument)); }
 
+void Flags::add(Rest rest) { rest_ = std::move(rest); }
+
 void Flags::check(std::function<Result<void>()> check) { checks_.push_back(std::move(check)); }
 
 const Flag* Flags::find(const std::string& name) const {
@@ -86,6 +90,10 @@ Result<void> Flags::apply(const Given& given) const {
   if (next < given.arguments.size()) {
     return Error(ErrorCode::usage, "unexpected argument " + quoted(given.arguments[next]));
   }
+  if (rest_ && given.rest) {
+    if (given.rest->empty()) return Error(ErrorCode::usage, "there is no command after \"--\"", "write it behind: -- COMMAND [ARG...]");
+    *rest_->target = *given.rest;
+  }
   for (const std::function<Result<void>()>& check : checks_) {
     if (Result<void> good = check(); !good) return good;
   }
@@ -118,6 +126,72 @@ SetText duration_into(base::Duration& target, DurationRule rule) {
     target = *parsed;
     return {};
   };
+}
+
+void bind_selection(Flags& flags, backup::Selection& target, const std::string& help) {
+  flags.add(Argument{.name = "VM",
+                     .help = help + ", as NAME or vm/NAME",
+                     .required = false,
+                     .many = true,
+                     .names = Names::virtual_machine,
+                     .add = names_into(target.names, Names::virtual_machine)});
+  flags.add(Flag{.name = "selector",
+                 .letter = 'l',
+                 .metavar = "SELECTOR",
+                 .help = "the VMs with these labels: app=db,tier!=test",
+                 .excludes = {"all"},
+                 .set = [&target](const std::string& text) {
+                   target.label_selector = text;
+                   return kube::check_label_selector(text);
+                 }});
+  flags.add(Flag{.name = "all", .help = "all VMs of the namespace", .set = switch_into(target.all)});
+  bind_all_namespaces(flags, target.all_namespaces);
+  flags.add(Flag{.name = "exclude",
+                 .metavar = "VM",
+                 .help = "leave this VM out; may be given more than once",
+                 .repeats = true,
+                 .set = names_into(target.exclude, Names::virtual_machine)});
+  flags.add(Flag{.name = "ignore-not-found",
+                 .help = "a VM that does not exist, or a selector that matches nothing, is no error",
+                 .set = switch_into(target.ignore_not_found)});
+  flags.check([&target]() -> Result<void> {
+    const bool wide = target.all || !target.label_selector.empty();
+    if (target.names.empty() && !wide) {
+      return Error(ErrorCode::usage, "no VM was named", "name VMs, or choose them with -l SELECTOR or --all");
+    }
+    if (!target.names.empty() && wide) {
+      return Error(ErrorCode::usage, std::string("VMs were named, and ") + (target.all ? "--all" : "-l") + " was given too",
+                   "give one or the other");
+    }
+    if (target.all_namespaces && !wide) {
+      return Error(ErrorCode::usage, "a VM cannot be named for all namespaces", "give -n NAMESPACE, or -A together with -l or --all");
+    }
+    return {};
+  });
+}
+
+void bind_lock(Flags& flags, backup::LockOptions& target) {
+  flags.add(Flag{.name = "lock-wait",
+                 .metavar = "DURATION",
+                 .help = "how long to wait for another run of this tool that holds a VM; a run that has died is always waited out",
+                 .fallback = "not at all",
+                 .set = [&target](const std::string& text) {
+                   base::Duration length{};
+                   Result<void> taken = duration_into(length, {.why_not_zero = "leave it out in order not to wait"})(text);
+                   if (taken) target.wait = length;
+                   return taken;
+                 }});
+  flags.add(Flag{.name = "break-lock",
+                 .help = "take a VM's lock from the run that holds it; that run then lets its guest go",
+                 .excludes = {"lock-wait", "no-lock"},
+                 .set = switch_into(target.break_lock)});
+  flags.add(Flag{.name = "no-lock",
+                 .help = "take no lock; needs no right to write leases",
+                 .excludes = {"lock-wait"},
+                 .set = [&target](const std::string& text) -> Result<void> {
+                   target.use = text != "true";
+                   return {};
+                 }});
 }
 
 }  // namespace vmbackup::cli

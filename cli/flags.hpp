@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "backup/lock.hpp"
+#include "backup/select.hpp"
 #include "base/duration.hpp"
 #include "base/result.hpp"
 
@@ -48,6 +50,13 @@ struct Argument {
   SetText add{};
 };
 
+// All words after the first "--", taken as they are: a command of the user's.
+struct Rest {
+  std::string name{};  // "COMMAND [ARG...]"
+  std::string help{};
+  std::vector<std::string>* target = nullptr;
+};
+
 // What one command line gave, word by word.
 struct GivenFlag {
   std::string name;
@@ -56,6 +65,7 @@ struct GivenFlag {
 struct Given {
   std::vector<GivenFlag> flags;
   std::vector<std::string> arguments;
+  std::optional<std::vector<std::string>> rest{};  // for a command that takes one, if there was a "--"
   std::optional<base::Error> problem{};  // the first word that is none of ours; told after all values, so that --progress json holds for it
 };
 
@@ -64,11 +74,14 @@ class Flags {
  public:
   void add(Flag flag);
   void add(Argument argument);
+  void add(Rest rest);
   // Runs after all values are in: for what several flags say together. Error code usage.
   void check(std::function<base::Result<void>()> check);
 
   const std::vector<Flag>& flags() const { return flags_; }
   const std::vector<Argument>& arguments() const { return arguments_; }
+  // None: words after a "--" are arguments like any other.
+  const std::optional<Rest>& rest() const { return rest_; }
   const Flag* find(const std::string& name) const;
 
   // Gives every value to its flag or argument. usage: the first one that is refused, given twice, excluded, missing or too many.
@@ -77,6 +90,7 @@ class Flags {
  private:
   std::vector<Flag> flags_;
   std::vector<Argument> arguments_;
+  std::optional<Rest> rest_;
   std::vector<std::function<base::Result<void>()>> checks_;
 };
 
@@ -151,7 +165,12 @@ void bind_timeout(Flags& flags, base::Duration& target);  // the default is what
 void bind_dry_run(Flags& flags, DryRun& target, bool server);
 void bind_yes(Flags& flags, bool& target);
 void bind_all_namespaces(Flags& flags, bool& target);
+void bind_ignore_recorded(Flags& flags, bool& target);
 void bind_allow_partial(Flags& flags, bool& target);
+// Which VMs: names, -l, --all, -A, --exclude, --ignore-not-found. The namespace is filled in by the command.
+void bind_selection(Flags& flags, backup::Selection& target, const std::string& help);
+// --lock-wait, --break-lock, --no-lock.
+void bind_lock(Flags& flags, backup::LockOptions& target);
 void bind_failure_deadline(Flags& flags, std::optional<base::Duration>& target);
 
 }  // namespace vmbackup::cli

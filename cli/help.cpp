@@ -46,7 +46,8 @@ std::string usage_line(const Command& command, const Flags& flags, const std::st
     const std::string name = argument.name + (argument.many ? "..." : "");
     line += argument.required ? ' ' + name : " [" + name + ']';
   }
-  return line + " [flags]";
+  line += " [flags]";
+  return flags.rest() ? line + " [-- " + flags.rest()->name + ']' : line;
 }
 
 std::string overview(const std::vector<Command>& commands, const std::string& program) {
@@ -95,6 +96,7 @@ std::string command_help(const Command& command, const std::string& program, std
   if (!flags.arguments().empty()) {
     out += "\nArguments:\n";
     for (const Argument& argument : flags.arguments()) out += two_columns(argument.name, argument.help, 15, width);
+    if (flags.rest()) out += two_columns("-- COMMAND", flags.rest()->help, 15, width);
   }
   for (const FlagGroup group : k_flag_groups) {
     std::string lines;

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -24,6 +26,11 @@ std::vector<std::string> all_variables() {
   return lines;
 }
 
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
 unsigned random_number() {
   unsigned number = 0;
   // No such system call: a name that is taken already is refused, so that little randomness does no harm.
@@ -38,7 +45,8 @@ vmbackup::cli::Environment read_environment() {
           .no_color = !variable("NO_COLOR").empty(),
           .dumb = term.empty() || term == "dumb",
           .variables = all_variables(),
-          .input_terminal = isatty(STDIN_FILENO) != 0};
+          .input_terminal = isatty(STDIN_FILENO) != 0,
+          .host = host_name()};
 }
 
 }  // namespace
@@ -47,8 +55,8 @@ int main(int argc, char** argv) {
   namespace cli = vmbackup::cli;
   cli::secure_standard_descriptors();
   std::stop_source stop;
-  // The second signal ends the waiting for our own end as well.
-  cli::Signals signals(stop, [](int signal) { _exit(128 + signal); });
+  vmbackup::backup::Debts debts;
+  cli::Signals signals(stop, [&debts] { return !debts.owed().empty(); });
   vmbackup::base::SystemClock clock;
   cli::Input in(STDIN_FILENO);
   cli::Output out(STDOUT_FILENO);
@@ -60,6 +68,8 @@ int main(int argc, char** argv) {
                    .signal = [&signals] { return signals.received(); },
                    .connect = cli::connect_by_kubeconfig,
                    .random = random_number,
+                   .debts = debts,
+                   .hear = [&signals](std::function<void(const std::string&)> say) { signals.hear(std::move(say)); },
                    .leave = [](int code) { _exit(code); },
                    .ticking = true};
   return static_cast<int>(cli::run(world, cli::all_commands(), std::vector<std::string>(argv, argv + argc)));

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/text.hpp"
+#include "cli/evidence_text.hpp"
 #include "cli/names.hpp"
 #include "cli/table.hpp"
 
@@ -125,7 +126,7 @@ std::string snapshot_list_text(const std::vector<SnapshotItem>& items, const Lis
   if (items.empty()) return {};
   std::vector<std::string> columns;
   if (look.namespaces) columns.emplace_back("NAMESPACE");
-  columns.insert(columns.end(), {"NAME", "VM", "PHASE", "READY", "INDICATIONS", "DISKS", look.ages ? "AGE" : "CREATED"});
+  columns.insert(columns.end(), {"NAME", "VM", "PHASE", "READY", "LEVEL", "INDICATIONS", "DISKS", look.ages ? "AGE" : "CREATED"});
   if (look.wide) columns.insert(columns.end(), {"CUT", "POLICY", "RUN", "CONTENT"});
   Table table(columns);
   for (const SnapshotItem& item : items) {
@@ -133,8 +134,8 @@ std::string snapshot_list_text(const std::vector<SnapshotItem>& items, const Lis
     if (look.namespaces) cells.push_back(item.ns);
     std::string created = time_text(item.created);
     if (look.ages && item.created) created = short_age(look.now - *item.created);
-    cells.insert(cells.end(),
-                 {item.name, item.vm, item.phase, yes_no(item.ready_to_use), words(item.indications), disk_count(item), created});
+    cells.insert(cells.end(), {item.name, item.vm, item.phase, yes_no(item.ready_to_use), item.judged ? level_cell(*item.judged) : "",
+                               words(item.indications), disk_count(item), created});
     if (look.wide) cells.insert(cells.end(), {time_text(item.creation_time), item.deletion_policy, item.run, item.content});
     table.add(cells);
   }
@@ -149,6 +150,12 @@ std::string snapshot_details_text(const SnapshotItem& item, bool wide) {
   out += detail("Phase:", item.phase);
   out += detail("Ready:", yes_no(item.ready_to_use));
   out += detail("Indications:", base::join(item.indications, ", "));
+  if (item.judged) {
+    out += detail("Level:", level_text(*item.judged));
+    out += details("Because:", item.judged->verdict.reasons);
+    out += details("Assumed:", item.judged->verdict.assumptions);
+    out += details("Stronger needs:", item.judged->verdict.missing_for_stronger);
+  }
   out += detail("Complete:", yes_no(item.complete));
   out += details("Remarks:", item.reasons);
   if (!item.obstacle.empty()) out += detail("Obstacle:", item.obstacle);
@@ -160,6 +167,9 @@ std::string snapshot_details_text(const SnapshotItem& item, bool wide) {
   out += detail("Content:", item.content);
   out += detail("UID:", item.uid);
   if (!item.disks.empty()) out += "\n" + disks_text(item.disks, wide);
+  const std::vector<std::string> sentences = item.judged ? evidence_sentences(item.judged->evidence) : std::vector<std::string>{};
+  if (!sentences.empty()) out += "\nEvidence (recorded, unsigned):\n";
+  for (const std::string& sentence : sentences) out += "  " + base::printable(sentence) + '\n';
   return out;
 }
 

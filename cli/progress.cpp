@@ -42,6 +42,24 @@ const char* word_of(Event::Kind kind) {
       return "watchGap";
     case Event::Kind::unreadable:
       return "unreadable";
+    case Event::Kind::locked:
+      return "locked";
+    case Event::Kind::freezing:
+      return "freezing";
+    case Event::Kind::frozen:
+      return "frozen";
+    case Event::Kind::held:
+      return "held";
+    case Event::Kind::thawing:
+      return "thawing";
+    case Event::Kind::thaw_again:
+      return "thawAgain";
+    case Event::Kind::thawed:
+      return "thawed";
+    case Event::Kind::owed:
+      return "owed";
+    case Event::Kind::ended:
+      return "ended";
     case Event::Kind::warning:
       return "warning";
   }
@@ -83,6 +101,23 @@ std::string event_text(const Event& event) {
       return "the watch was interrupted; everything was read anew";
     case Event::Kind::unreadable:
       return object + " cannot be read, the report will lack what they say: " + text;
+    case Event::Kind::locked:
+      return "its lock was that of " + text + ", which has ended; it is ours now";
+    case Event::Kind::freezing:
+      return "freezing the guest";
+    case Event::Kind::frozen:
+      return "the guest is frozen";
+    case Event::Kind::held:
+      return "all guests are frozen";
+    case Event::Kind::thawing:
+      return "thawing the guest";
+    case Event::Kind::thaw_again:
+      return "thawing it again: " + text;
+    case Event::Kind::thawed:
+      return "the guest is let go, confirmed by " + text;
+    case Event::Kind::owed:
+      return "given up, the guest may still be frozen: " + text;
+    case Event::Kind::ended:
     case Event::Kind::warning:
       return text;
   }
@@ -139,6 +174,26 @@ void Waiting::on(const Event& event, base::TimePoint now) {
     case Event::Kind::deleting:
       deleting_ = true;
       break;
+    case Event::Kind::held:
+      held_ = true;
+      break;
+    case Event::Kind::freezing:
+      guests_[subject_] = "freezing";
+      break;
+    case Event::Kind::frozen:
+      guests_[subject_] = "frozen";
+      break;
+    case Event::Kind::thawing:
+      held_ = false;
+      guests_[subject_] = "thawing";
+      break;
+    case Event::Kind::thaw_again:
+      guests_[subject_] = "thawing again (" + base::printable(event.text, 256) + ")";
+      break;
+    case Event::Kind::thawed:
+    case Event::Kind::owed:
+      guests_.erase(subject_);
+      break;
     default:
       break;
   }
@@ -149,7 +204,17 @@ void Waiting::on(const Event& event, base::TimePoint now) {
   }
 }
 
+// "db-0 and 3 more frozen": the first guest that is furthest behind speaks for all.
+std::string Waiting::guests_state() const {
+  if (held_) return std::to_string(guests_.size()) + (guests_.size() == 1 ? " guest is" : " guests are") + " frozen, the command runs";
+  const auto behind = std::find_if(guests_.begin(), guests_.end(), [](const auto& guest) { return guest.second != "frozen"; });
+  const auto& [subject, state] = behind == guests_.end() ? *guests_.begin() : *behind;
+  if (guests_.size() == 1) return state;
+  return state + " " + subject + ", one of " + std::to_string(guests_.size());
+}
+
 std::string Waiting::state() const {
+  if (!guests_.empty()) return guests_state();
   if (deleting_) return "waiting for the deletion";
   if (!created_) return "creating the snapshot";
   std::vector<std::string> uncut;
@@ -167,7 +232,7 @@ std::string Waiting::state() const {
 
 std::string Waiting::what() const { return shown_.empty() ? "" : subject_ + ": " + shown_; }
 
-std::string Waiting::since(base::TimePoint now) const { return shown_.empty() ? "" : " (" + short_age(now - since_) + ')'; }
+std::string Waiting::age(base::TimePoint now) const { return shown_.empty() ? "" : " (" + short_age(now - since_) + ')'; }
 
 Progress::Progress(Console& console, base::Clock& clock, bool ticking) : console_(console), clock_(clock) {
   const bool shows_time = console.style() == ProgressStyle::live || console.style() == ProgressStyle::plain;
@@ -182,35 +247,44 @@ Progress::~Progress() {
   console_.live("");
 }
 
+// Of several, the one that has not moved for longest. What it waits for, and since when.
+std::pair<std::string, std::string> Progress::waiting_line() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto late = std::min_element(waiting_.begin(), waiting_.end(),
+                                     [](const auto& left, const auto& right) { return left.second.since() < right.second.since(); });
+  if (late == waiting_.end()) return {};
+  const std::string more = waiting_.size() == 1 ? "" : ", and " + std::to_string(waiting_.size() - 1) + " more";
+  return {late->second.what(), late->second.age(clock_.now()) + more};
+}
+
 void Progress::show_live() {
-  std::string what;
-  std::string since;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    what = waiting_.what();
-    since = waiting_.since(clock_.now());
-  }
+  const auto [what, since] = waiting_line();
   console_.live(what, since);
 }
 
 void Progress::remind() {
-  std::string line;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    line = waiting_.line(clock_.now());
+  const auto [what, since] = waiting_line();
+  if (!what.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + what + since);
+}
+
+void Progress::note_waiting(const Event& event) {
+  // Of these, `object` is no snapshot that is waited for.
+  if (event.kind == Event::Kind::gone || event.kind == Event::Kind::unreadable || event.kind == Event::Kind::warning) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::string name = event.ns + '/' + event.object;
+  if (event.kind == Event::Kind::ended) {
+    waiting_.erase(name);
+  } else {
+    waiting_[name].on(event, clock_.now());
   }
-  if (!line.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + line);
 }
 
 void Progress::plain_line(const Event& event, const std::string& text) {
-  console_.line(base::format_time(clock_.wall_now()) + ' ' + subject_of(event) + ": " + text);
+  if (!text.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + subject_of(event) + ": " + text);
 }
 
 void Progress::on(const Event& event) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    waiting_.on(event, clock_.now());
-  }
+  note_waiting(event);
   if (event.kind == Event::Kind::warning || event.kind == Event::Kind::unreadable) {
     console_.warning(event_text(event));
     return;

@@ -1,15 +1,31 @@
 #include "cli/signals.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <array>
 #include <utility>
 
 namespace vmbackup::cli {
+namespace {
 
-Signals::Signals(std::stop_source stop, std::function<void(int)> on_second) : stop_(std::move(stop)), on_second_(std::move(on_second)) {
+// What the signal does to a program that does not know it.
+void act_by_default(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  ::kill(::getpid(), signal);
+  // It is blocked in every thread but, from here on, this one.
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);
+}
+
+}  // namespace
+
+Signals::Signals(std::stop_source stop, std::function<bool()> holding) : stop_(std::move(stop)), holding_(std::move(holding)) {
   sigemptyset(&watched_);
-  for (const int signal : std::array<int, 3>{SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : std::array<int, 5>{SIGTSTP, SIGQUIT, SIGINT, SIGTERM, SIGHUP}) {
     // A blocked signal reaches sigwait even when it is ignored, so the ignored ones are left alone.
     struct sigaction current {};
     if (sigaction(signal, nullptr, &current) == 0 && current.sa_handler == SIG_IGN) continue;
@@ -33,13 +49,33 @@ void Signals::wait_for_signals() {
     int signal = 0;
     if (sigwait(&watched_, &signal) != 0) continue;
     if (ending_) return;
-    if (received_.load() == 0) {
-      received_ = signal;
-      stop_.request_stop();
-    } else if (on_second_) {
-      on_second_(signal);
-    }
+    take(signal);
   }
+}
+
+void Signals::take(int signal) {
+  const bool holding = holding_ && holding_();
+  if (signal == SIGTSTP && holding) return say("not stopped: a guest is held, and would stand still for as long as this program");
+  if (signal == SIGQUIT && holding) signal = SIGTERM;
+  if (signal == SIGTSTP || signal == SIGQUIT) return act_by_default(signal);
+  if (received_.load() == 0) {
+    received_ = signal;
+    stop_.request_stop();
+  } else if (holding) {
+    say("still letting go of a guest that is held; ending now would leave it frozen");
+  } else {
+    ::_exit(128 + signal);
+  }
+}
+
+void Signals::say(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  if (say_) say_(text);
+}
+
+void Signals::hear(std::function<void(const std::string&)> say) {
+  const std::lock_guard lock(mutex_);
+  say_ = std::move(say);
 }
 
 }  // namespace vmbackup::cli

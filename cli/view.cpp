@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "cli/error_view.hpp"
+#include "cli/evidence_text.hpp"
 #include "json/yaml.hpp"
 
 namespace vmbackup::cli {
@@ -44,6 +45,32 @@ Value disk_value(const backup::DiskReport& disk) {
                         {"error", disk.error}});
 }
 
+// Why a snapshot is incomplete or weaker than it might be, and what could not be read.
+Value reasons_value(const backup::SnapshotItem& item) {
+  std::vector<std::string> reasons = item.reasons;
+  if (item.judged) reasons.insert(reasons.end(), item.judged->verdict.reasons.begin(), item.judged->verdict.reasons.end());
+  return strings_value(reasons);
+}
+
+// The times of the freeze, by the clock of the machine that recorded them.
+Value freeze_value(const backup::SnapshotItem& item) {
+  if (!item.judged || item.judged->source != backup::EvidenceSource::recorded) return {};
+  const kubevirt::Evidence& evidence = item.judged->evidence;
+  if (!evidence.hold || *evidence.hold == kubevirt::Hold::none) return {};
+  const auto at = [&evidence](const std::optional<kubevirt::Offset>& offset) {
+    return evidence.t0_wall && offset ? Value(base::format_time(*evidence.t0_wall + *offset)) : Value();
+  };
+  std::optional<kubevirt::Offset> window;
+  for (const kubevirt::EvidenceDisk& disk : evidence.disks.value_or(std::vector<kubevirt::EvidenceDisk>{})) {
+    if (disk.included && disk.cut_seen && (!window || *disk.cut_seen > *window)) window = disk.cut_seen;
+  }
+  return Value::object({{"by", kubevirt::to_string(*evidence.hold)},
+                        {"sentTime", at(kubevirt::Offset::zero())},
+                        {"confirmedTime", at(evidence.freeze ? evidence.freeze->confirmed : std::nullopt)},
+                        {"thawConfirmedTime", at(evidence.thaw ? evidence.thaw->confirmed : std::nullopt)},
+                        {"windowSeconds", window ? Value(base::to_seconds(*window)) : Value()}});
+}
+
 Value snapshot_items(const std::vector<backup::SnapshotItem>& items) {
   json::Array array;
   for (const backup::SnapshotItem& item : items) array.push_back(snapshot_value(item));
@@ -64,6 +91,7 @@ bool deceives(std::uint32_t code) {
 }  // namespace
 
 Value snapshot_value(const backup::SnapshotItem& item) {
+  const std::vector<std::string> none;
   json::Array disks;
   for (const backup::DiskReport& disk : item.disks) disks.push_back(disk_value(disk));
   return Value::object({{"namespace", item.ns},
@@ -74,8 +102,13 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"phase", item.phase},
                         {"readyToUse", item.ready_to_use},
                         {"indications", strings_value(item.indications)},
+                        {"level", item.judged ? Value(to_string(item.judged->verdict.level)) : Value()},
+                        {"levelSource", item.judged ? Value(to_string(item.judged->source)) : Value()},
                         {"complete", item.complete},
-                        {"reasons", strings_value(item.reasons)},
+                        {"reasons", reasons_value(item)},
+                        {"assumptions", strings_value(item.judged ? item.judged->verdict.assumptions : none)},
+                        {"missingForStronger", strings_value(item.judged ? item.judged->verdict.missing_for_stronger : none)},
+                        {"freeze", freeze_value(item)},
                         {"disks", std::move(disks)},
                         {"deletionPolicy", item.deletion_policy},
                         {"failureDeadline", item.failure_deadline},
@@ -118,6 +151,7 @@ Value snapshot_document(const backup::SnapshotItem& item) {
   Value value = document("Snapshot");
   const Value fields = snapshot_value(item);
   for (const json::Member& member : fields.members()) value.set(member.first, member.second);
+  value.set("evidence", strings_value(item.judged ? evidence_sentences(item.judged->evidence) : std::vector<std::string>{}));
   return value;
 }
 
@@ -186,7 +220,9 @@ std::string yaml_text(const Value& document) { return json::dump_yaml(document);
 const std::vector<FieldText>& report_field_texts() {
   static const std::vector<FieldText> texts = {
       {"apiVersion", "always vmbackup/v1"},
-      {"kind", "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), VersionReport (version)"},
+      {"kind",
+       "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), FreezeReport (freeze, thaw), "
+       "VersionReport (version)"},
       {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
       {"dryRun", "SnapshotReport, DeleteReport: true when nothing was changed"},
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
@@ -213,8 +249,18 @@ const std::vector<FieldText>& item_field_texts() {
       {"phase", "KubeVirt's word: InProgress, Succeeded, Failed, ...; empty before there is one"},
       {"readyToUse", "whether KubeVirt says that it can be restored"},
       {"indications[]", "KubeVirt's own words on how the snapshot was taken; passed on as they are, not judged"},
+      {"level",
+       "list, show: offline, application, filesystem, crash, per-disk or unknown, see kubectl-vmbackup-levels(7); null where it was not "
+       "judged"},
+      {"levelSource", "recorded (while it was taken; unsigned), inferred (from the objects alone), unreadable, or null"},
       {"complete", "whether every disk that the VM can write is included; false while that is not known"},
-      {"reasons[]", "why it is incomplete or what could not be read, one sentence each"},
+      {"reasons[]", "why it is incomplete or its level not stronger, or what could not be read, one sentence each"},
+      {"assumptions[]", "what the level takes on trust because nobody could see it"},
+      {"missingForStronger[]", "what a stronger level would have needed"},
+      {"freeze.by, sentTime, confirmedTime, thawConfirmedTime, windowSeconds",
+       "from recorded evidence, else null: who held the guest (controller, freeze, pause, freeze+pause), when that was sent (with "
+       "controller: the create), confirmed and let go, and the time from sending it to the last cut seen"},
+      {"evidence[]", "show: what was recorded, in plain sentences"},
       {"disks[].name, source, claim", "the VM's volume, what it is made of, and its PersistentVolumeClaim"},
       {"disks[].included, counts, reason",
        "whether it is in the snapshot, whether its absence makes it incomplete, and why it is not in it"},

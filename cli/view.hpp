@@ -1,6 +1,6 @@
 // Reports as JSON documents: the interface that scripts build on. Fields are only ever added; man page kubectl-vmbackup-json(7).
 // Every field is always there: what is not known is null, an empty string or an empty list. Times are RFC 3339 in UTC with
-// milliseconds, lengths of time are seconds. Nothing here speaks of the level of consistency.
+// milliseconds, lengths of time are seconds.
 #pragma once
 
 #include <optional>

@@ -8,6 +8,8 @@
 namespace vmbackup::cli {
 
 Command snapshot_command();
+Command freeze_command();
+Command thaw_command();
 Command list_command();
 Command show_command();
 Command wait_command();

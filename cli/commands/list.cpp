@@ -14,12 +14,16 @@ namespace {
 
 constexpr const char* k_description =
     "Lists the VirtualMachineSnapshots of a namespace, of one VM, or of all namespaces, whoever made them; the oldest first. DISKS counts "
-    "those in the snapshot against those that the VM can write. At a terminal AGE says how long ago a snapshot was created, elsewhere "
+    "those in the snapshot against those that the VM can write. LEVEL is the level of consistency: computed from what was recorded while "
+    "the snapshot was "
+    "taken, or, marked as inferred, from what the objects alone can show; kubectl-vmbackup-levels(7) explains it. At a terminal AGE says "
+    "how long ago a snapshot was created, elsewhere "
     "CREATED says when.";
 
 struct Options {
   std::string vm;
   bool all_namespaces = false;
+  bool ignore_recorded = false;
   base::Duration timeout = std::chrono::minutes(2);
   OutputFormat output = OutputFormat::table;
 };
@@ -28,7 +32,8 @@ ExitCode run_list(const Options& options, Context& context) {
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
   const base::Result<Connected>& cluster = context.cluster();
   if (!cluster) return context.fail(cluster.error());
-  const backup::ListRequest request{.ns = options.all_namespaces ? "" : cluster->ns, .vm = options.vm};
+  const backup::ListRequest request{
+      .ns = options.all_namespaces ? "" : cluster->ns, .vm = options.vm, .ignore_recorded = options.ignore_recorded};
   const base::Result<std::vector<backup::SnapshotItem>> items = backup::list_snapshots(*cluster->client, request, deadline, context.stop());
   if (!items) return context.fail(items.error());
   const ListLook look{.namespaces = options.all_namespaces, .ages = context.out().terminal(), .now = context.clock().wall_now()};
@@ -57,6 +62,7 @@ Run bind(Flags& flags) {
                      .names = Names::virtual_machine,
                      .add = name_into(options->vm, Names::virtual_machine)});
   bind_all_namespaces(flags, options->all_namespaces);
+  bind_ignore_recorded(flags, options->ignore_recorded);
   bind_timeout(flags, options->timeout);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});

@@ -14,10 +14,16 @@ namespace {
 
 constexpr const char* k_description =
     "Shows one snapshot with its disks, their VolumeSnapshots and the time of each cut (by the storage's clock). What may not be read is "
-    "said under Remarks. The indications are KubeVirt's own words; this version does not judge the level of consistency.";
+    "said under Remarks. The level of consistency is computed from what was recorded while the snapshot was taken, as long as that fits "
+    "the "
+    "objects, or, said to be inferred, from what the objects alone can show; below it stand why it is not stronger, what it takes on "
+    "trust, and what "
+    "a stronger one would have needed. Recorded evidence is unsigned: whoever may change the object may change it. "
+    "kubectl-vmbackup-levels(7) explains the levels. The indications are KubeVirt's own words, passed on as they are.";
 
 struct Options {
   std::string snapshot;
+  bool ignore_recorded = false;
   base::Duration timeout = std::chrono::minutes(2);
   OutputFormat output = OutputFormat::table;
 };
@@ -27,7 +33,7 @@ ExitCode run_show(const Options& options, Context& context) {
   const base::Result<Connected>& cluster = context.cluster();
   if (!cluster) return context.fail(cluster.error());
   const base::Result<backup::SnapshotItem> item =
-      backup::show_snapshot(*cluster->client, {cluster->ns, options.snapshot}, deadline, context.stop());
+      backup::show_snapshot(*cluster->client, {cluster->ns, options.snapshot}, options.ignore_recorded, deadline, context.stop());
   if (!item) return context.fail(item.error());
   print_result(context, options.output,
                {.document = [&] { return snapshot_document(*item); },
@@ -43,6 +49,7 @@ Run bind(Flags& flags) {
                      .help = "the snapshot, as NAME or vmsnapshot/NAME",
                      .names = Names::snapshot,
                      .add = name_into(options->snapshot, Names::snapshot)});
+  bind_ignore_recorded(flags, options->ignore_recorded);
   bind_timeout(flags, options->timeout);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});

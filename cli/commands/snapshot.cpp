@@ -25,10 +25,10 @@ constexpr const char* k_description =
     "KubeVirt's controller freezes a running guest by itself when a guest agent is connected and the VM is not paused, takes the cuts, and "
     "thaws it. If the controller dies in between, the guest thaws itself after the failure deadline.\n"
     "\n"
-    "The indications (Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are KubeVirt's own words and are passed on as they are. This "
-    "version does not judge the level of consistency: GuestAgent means that an agent was connected and KubeVirt meant to freeze, it does "
-    "not "
-    "prove that every disk was cut while the guest was frozen.\n"
+    "The indications (Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are KubeVirt's own words and are passed on as they are. "
+    "GuestAgent means that an agent was connected and KubeVirt meant to freeze, it does not prove that every disk was cut while the guest "
+    "was frozen. This command records no evidence yet, so the level of consistency that list and show give its snapshots is only inferred: "
+    "kubectl-vmbackup-levels(7).\n"
     "\n"
     "Ctrl-C and --timeout end the waiting only: the snapshot goes on in the cluster and is named, so that it can be waited for or deleted.";
 

@@ -1,5 +1,6 @@
 // kubectl vmbackup wait: follow snapshots that exist.
 #include <memory>
+#include <set>
 
 #include "backup/inventory.hpp"
 #include "cli/commands/all.hpp"
@@ -15,7 +16,8 @@ namespace {
 
 constexpr const char* k_description =
     "Waits until snapshots reach a state, whoever made them, and prints what is in them. It ends early when that can no longer happen: the "
-    "snapshot failed, was deleted, or was replaced under its name. Several are waited for one after the other, within one --timeout.";
+    "snapshot failed, was deleted, or was replaced under its name. Several are followed together, by one list and one watch per kind, "
+    "within one --timeout.";
 
 struct Options {
   std::vector<std::string> snapshots;
@@ -25,24 +27,37 @@ struct Options {
   OutputFormat output = OutputFormat::table;
 };
 
-backup::SnapshotItem wait_for_one(const Options& options, Context& context, const std::string& name, const base::Deadline& deadline) {
+std::vector<backup::SnapshotItem> wait_for_all(const Options& options, Context& context, const base::Deadline& deadline) {
   const base::Result<Connected>& cluster = context.cluster();
-  if (!cluster) {
-    backup::SnapshotItem item;
-    item.ns = context.options().ns;
-    item.name = name;
-    item.error = cluster.error();
-    return item;
+  if (cluster) {
+    Progress progress(context.console(), context.clock(), context.ticking());
+    return backup::await_snapshots(*cluster->client, context.clock(), progress, cluster->ns, options.snapshots, options.state, deadline,
+                                   context.stop());
   }
-  Progress progress(context.console(), context.clock(), context.ticking());
-  return backup::await_snapshot(*cluster->client, context.clock(), progress, {cluster->ns, name}, options.state, deadline, context.stop());
+  std::vector<backup::SnapshotItem> items(options.snapshots.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].ns = context.options().ns;
+    items[i].name = options.snapshots[i];
+    items[i].error = cluster.error();
+  }
+  return items;
+}
+
+// Of a thousand snapshots, many may lack the same.
+void tell_reasons(Context& context, const std::vector<backup::SnapshotItem>& items) {
+  std::set<std::string> told;
+  for (const backup::SnapshotItem& item : items) {
+    for (const std::string& reason : item.reasons) {
+      if (told.insert(reason).second) context.console().warning(reason);
+    }
+  }
 }
 
 ExitCode run_wait(const Options& options, Context& context) {
   backup::SnapshotReport report;
   report.start_time = context.clock().wall_now();
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
-  for (const std::string& name : options.snapshots) report.items.push_back(wait_for_one(options, context, name, deadline));
+  report.items = wait_for_all(options, context, deadline);
   report.completion_time = context.clock().wall_now();
 
   const bool deleted = options.state == backup::AwaitState::deleted;
@@ -52,10 +67,8 @@ ExitCode run_wait(const Options& options, Context& context) {
                {.document = [&] { return snapshot_report_value(report, code); },
                 .text = [&](bool wide) { return deleted ? std::string() : snapshot_report_text(report, wide); },
                 .names = [&] { return deleted ? std::string() : snapshot_names_text(report.items); }});
+  if (!deleted) tell_reasons(context, report.items);
   for (const backup::SnapshotItem& item : report.items) {
-    for (const std::string& reason : item.reasons) {
-      if (!deleted) context.console().warning(reason);
-    }
     tell_end(context, item, exit_code_of(item, judgement));
     if (deleted && !item.error) context.console().note("vmsnapshot/" + item.name + " is gone");
   }

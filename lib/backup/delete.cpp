@@ -111,7 +111,7 @@ Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, con
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
-  const Result<SnapshotItem> shown = read_snapshot(client, *version, name, call, stop);
+  const Result<SnapshotItem> shown = read_snapshot(client, *version, name, false, call, stop);
   if (!shown.ok()) return shown.error();
   DeletePlan plan;
   plan.name = name;

@@ -1,6 +1,7 @@
 // What happens during a run, told as it happens. No text for people: cli/progress has that.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "base/clock.hpp"
@@ -22,6 +23,15 @@ struct Event {
     gone,        // an object is gone; `object` names it
     watch_gap,   // events may have been missed; everything was read anew
     unreadable,  // a kind that only refines the report may not be read; `object` the kind, `text` why
+    locked,      // the VM's Lease is ours; `text` is the time it took over from, if it did
+    freezing,    // the freeze is being sent
+    frozen,      // it was answered: frozen
+    held,        // all guests of the run are frozen
+    thawing,     // the unfreeze is being sent
+    thaw_again,  // it was not enough; `text` says why. Told when it changes
+    thawed,      // the thaw is confirmed; `text` says by what
+    owed,        // given up: the guest may still be frozen
+    ended,       // the wait for this one of several is over; `text` says why it failed, empty when it did not
     warning,     // `text` is a sentence that the operator must see
   };
   Kind kind = Kind::warning;
@@ -33,11 +43,25 @@ struct Event {
   base::WallTime time{};  // when we saw it; for cut: see there
 };
 
-// One of the project's four interfaces. Called on the thread that runs the procedure; must not block for long and must not throw.
+// One of the project's four interfaces. Called by one thread at a time; must not block for long and must not throw.
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on(const Event& event) = 0;
+};
+
+// Passes on what several threads tell, one at a time. Does not own `to`.
+class SerialObserver final : public Observer {
+ public:
+  explicit SerialObserver(Observer& to) : to_(to) {}
+  void on(const Event& event) override {
+    const std::lock_guard lock(mutex_);
+    to_.on(event);
+  }
+
+ private:
+  std::mutex mutex_;
+  Observer& to_;
 };
 
 }  // namespace vmbackup::backup

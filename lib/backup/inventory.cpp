@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "backup/assemble.hpp"
+#include "backup/consistency.hpp"
 #include "backup/lookup.hpp"
 #include "backup/snapshot_watch.hpp"
 #include "kubevirt/resources.hpp"
@@ -27,15 +29,17 @@ using ContentsByName = std::map<kube::Name, kubevirt::VmSnapshotContent>;
 // Contents refine; without the right to read them the list is still good.
 Result<ContentsByName> contents_by_name(kube::Client& client, const std::string& version, const std::string& ns, const kube::Call& call,
                                         const std::stop_token& stop) {
-  const Result<kube::ObjectList> list = client.list(kubevirt::vm_snapshot_contents(version), ns, kube::ListOptions{}, call, stop);
-  if (!list.ok()) return list.error();
   ContentsByName contents;
-  for (const json::Value& object : list->items) {
-    Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
-    if (!content.ok()) return content.error();
-    kube::Name name{content->ns, content->name};
-    contents.emplace(std::move(name), std::move(*content));
-  }
+  const kube::ListSink sink{.begin = [&contents] { contents.clear(); },
+                            .take = [&contents](const json::Value& object) -> Result<void> {
+                              Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
+                              if (!content.ok()) return content.error();
+                              kube::Name name{content->ns, content->name};
+                              contents.emplace(std::move(name), std::move(*content));
+                              return {};
+                            }};
+  const Result<std::string> listed = client.list_each(kubevirt::vm_snapshot_contents(version), ns, {}, sink, call, stop);
+  if (!listed.ok()) return listed.error();
   return contents;
 }
 
@@ -109,14 +113,17 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
-  const Result<kube::ObjectList> list = client.list(kubevirt::vm_snapshots(*version), request.ns, kube::ListOptions{}, call, stop);
-  if (!list.ok()) return list.error();
   std::vector<SnapshotParts> found;
-  for (const json::Value& object : list->items) {
-    Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
-    if (!snapshot.ok()) return snapshot.error();
-    if (request.vm.empty() || snapshot->source_name == request.vm) found.push_back({std::move(*snapshot), {}, {}, {}});
-  }
+  const kube::ListSink sink{.begin = [&found] { found.clear(); },
+                            .take = [&](const json::Value& object) -> Result<void> {
+                              Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
+                              if (!snapshot.ok()) return snapshot.error();
+                              const bool wanted = request.vm.empty() || snapshot->source_name == request.vm;
+                              if (wanted) found.push_back({std::move(*snapshot), {}, {}, {}});
+                              return {};
+                            }};
+  const Result<std::string> listed = client.list_each(kubevirt::vm_snapshots(*version), request.ns, {}, sink, call, stop);
+  if (!listed.ok()) return listed.error();
   std::vector<SnapshotItem> items;
   if (found.empty()) {
     if (!request.vm.empty()) {
@@ -124,15 +131,16 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
     }
     return items;
   }
-  const Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);
+  Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);
   if (!contents.ok() && contents.error().code() != ErrorCode::forbidden) return contents.error();
   for (SnapshotParts& parts : found) {
     if (contents.ok()) {
       const auto content = contents->find({parts.snapshot.ns, kubevirt::content_name_of(parts.snapshot.uid)});
-      if (content != contents->end()) parts.content = content->second;
+      if (content != contents->end()) parts.content = std::move(content->second);
     }
     items.push_back(assemble(parts));
     items.back().outcome = outcome_of(parts.snapshot);
+    add_level(parts, request.ignore_recorded, items.back());
   }
   std::sort(items.begin(), items.end(), [](const SnapshotItem& left, const SnapshotItem& right) {
     return std::tie(left.created, left.ns, left.name) < std::tie(right.created, right.ns, right.name);
@@ -140,16 +148,16 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
   return items;
 }
 
-Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, bool ignore_recorded, const base::Deadline& deadline,
                                    const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
-  return read_snapshot(client, *version, name, call, stop);
+  return read_snapshot(client, *version, name, ignore_recorded, call, stop);
 }
 
-Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
-                                   const std::stop_token& stop) {
+Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, bool ignore_recorded,
+                                   const kube::Call& call, const std::stop_token& stop) {
   const kube::Resource resource = kubevirt::vm_snapshots(version);
   const Result<json::Value> object = client.get(resource, name, call, stop);
   if (!object.ok()) {
@@ -164,33 +172,49 @@ Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& vers
   const std::vector<std::string> missing = read_parts(client, version, parts, call, stop);
   SnapshotItem item = assemble(parts);
   item.outcome = outcome_of(parts.snapshot);
+  add_level(parts, ignore_recorded, item);
   for (const std::string& sentence : missing) item.reasons.push_back(sentence);
   return item;
 }
 
-SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const kube::Name& name, AwaitState state,
-                            const base::Deadline& deadline, const std::stop_token& stop) {
+std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clock, Observer& observer, const std::string& ns,
+                                          const std::vector<std::string>& names, AwaitState state, const base::Deadline& deadline,
+                                          const std::stop_token& stop) {
   const base::TimePoint begin = clock.now();
   const kube::Call call{.deadline = deadline};
+  std::vector<SnapshotItem> items;
+  for (const std::string& name : names) items.push_back(failed_item({ns, name}, Error(ErrorCode::internal, "not waited for")));
   const Result<std::string> version = snapshot_api_version(client, call, stop);
-  if (!version.ok()) return failed_item(name, version.error());
-  SnapshotWatch watch(client, clock, observer, {name, *version, {}, {}, {}});
-  const Result<void> reached = watch.reach(milestone_of(state), deadline, stop);
-  SnapshotItem item = failed_item(name, Error(ErrorCode::internal, "not waited for"));
-  if (watch.parts()) {
-    item = assemble(*watch.parts());
-    for (const std::string& missing : watch.unreadable()) item.reasons.push_back(missing);
+  if (!version.ok()) {
+    for (SnapshotItem& item : items) item.error = version.error();
+    return items;
   }
-  item.error.reset();
-  item.outcome = Outcome::done;
-  if (!reached.ok()) {
-    item.outcome = Outcome::failed;
-    const bool never_seen = reached.error().code() == ErrorCode::not_found && !watch.parts();
-    item.error = never_seen ? not_found_with_suggestion(client, kubevirt::vm_snapshots(*version), name, reached.error(), call, stop)
-                            : reached.error().with_hint(next_step(name, watch.parts(), reached.error()));
+  const WatchScope scope{.api_version = *version, .one = items.size() == 1, .ns = ns, .label_selector = {}};
+  SnapshotWatch watch(client, clock, observer, scope, milestone_of(state));
+  std::map<int, std::size_t> places;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    places[watch.add({.name = {ns, items[i].name}, .uid = {}, .vm = {}, .planned = {}})] = i;
   }
-  item.seconds = base::to_seconds(clock.now() - begin);
-  return item;
+  std::optional<Suggestions> suggestions;
+  while (watch.waiting() > 0) {
+    const SnapshotEnd end = watch.next(deadline, stop);
+    SnapshotItem& item = items[places.at(end.target)];
+    const kube::Name name{ns, item.name};
+    if (end.parts) {
+      item = assemble(*end.parts);
+      for (const std::string& missing : end.unreadable) item.reasons.push_back(missing);
+    }
+    item.error.reset();
+    item.outcome = end.reached.ok() ? Outcome::done : Outcome::failed;
+    item.seconds = base::to_seconds(clock.now() - begin);
+    if (end.reached.ok()) continue;
+    const Error& error = end.reached.error();
+    item.error = error.with_hint(next_step(name, end.parts ? &*end.parts : nullptr, error));
+    if (error.code() != ErrorCode::not_found || end.parts) continue;
+    if (!suggestions) suggestions.emplace(client, kubevirt::vm_snapshots(*version), ns, call, stop);
+    item.error = suggestions->not_found(item.name, error);
+  }
+  return items;
 }
 
 }  // namespace vmbackup::backup

@@ -15,8 +15,9 @@
 namespace vmbackup::backup {
 
 struct ListRequest {
-  std::string ns;  // "" = all namespaces
-  std::string vm;  // "" = of all VMs
+  std::string ns;                // "" = all namespaces
+  std::string vm;                // "" = of all VMs
+  bool ignore_recorded = false;  // levels from the objects alone
 };
 // Oldest first, then by name. Two lists for all: snapshots, and their contents where these may be read (else completeness is not known and
 // reasons say so). No snapshots is an empty list.
@@ -26,17 +27,20 @@ base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, con
 
 // One snapshot with content and VolumeSnapshots (as far as they may be read; what may not is in `reasons`).
 // not_found: no such snapshot, with "did you mean". The item's error is empty; outcome is done for Succeeded and ready, else failed.
-base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
+base::Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, bool ignore_recorded, const base::Deadline& deadline,
                                          const std::stop_token& stop);
 
 // The same where the API version is known already.
-base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, const kube::Call& call,
-                                         const std::stop_token& stop);
+base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& version, const kube::Name& name, bool ignore_recorded,
+                                         const kube::Call& call, const std::stop_token& stop);
 
 enum class AwaitState { ready, cut, deleted };
-// Follows an existing snapshot until `state`; ends and errors as take_snapshot. For `deleted`, being there no more is success.
-SnapshotItem await_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const kube::Name& name, AwaitState state,
-                            const base::Deadline& deadline, const std::stop_token& stop);
+// Follows existing snapshots of one namespace until each has come to `state` or cannot any more; errors as of take_snapshot. For
+// `deleted`, being there no more is success. One item per name, in their order; no name may come twice. However many they are, there is one
+// list and one watch per kind.
+std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clock, Observer& observer, const std::string& ns,
+                                          const std::vector<std::string>& names, AwaitState state, const base::Deadline& deadline,
+                                          const std::stop_token& stop);
 
 // What a delete will remove and what Retain keeps; with UIDs, so that nothing but the planned object can be hit.
 struct DeletePlan {

@@ -49,18 +49,30 @@ Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call&
                                             "; this tool knows " + base::join(known, " and "));
 }
 
+Suggestions::Suggestions(kube::Client& client, const kube::Resource& resource, const std::string& ns, const kube::Call& call,
+                         const std::stop_token& stop)
+    : resource_(resource), ns_(ns) {
+  const kube::ListSink sink{.begin = [this] { names_.clear(); },
+                            .take = [this](const json::Value& object) -> Result<void> {
+                              names_.push_back(object.path({"metadata", "name"}).as_string());
+                              return {};
+                            }};
+  listed_ = client.list_each(resource, ns, kube::ListOptions{}, sink, call, stop).ok();
+  if (listed_ && names_.empty()) hint_for_empty_ = hint_for_empty(client, ns, call, stop);
+}
+
+Error Suggestions::not_found(const std::string& name, const Error& error) const {
+  const std::string message = kubevirt::describe(resource_, {ns_, name}) + " not found";
+  const std::string list_hint = "list them with: " + plural_command(resource_) + " -n " + ns_;
+  if (!listed_) return Error(error.code(), message, list_hint);
+  if (names_.empty()) return Error(error.code(), message, hint_for_empty_);
+  const std::optional<std::string> near = base::nearest(name, names_);
+  return Error(error.code(), message, near ? "did you mean \"" + *near + "\"?" : list_hint);
+}
+
 Error not_found_with_suggestion(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const Error& error,
                                 const kube::Call& call, const std::stop_token& stop) {
-  const std::string message = kubevirt::describe(resource, name) + " not found";
-  const std::string list_hint = "list them with: " + plural_command(resource) + " -n " + name.ns;
-  const Result<kube::ObjectList> list = client.list(resource, name.ns, kube::ListOptions{}, call, stop);
-  if (!list.ok()) return Error(error.code(), message, list_hint);
-  std::vector<std::string> names;
-  for (const json::Value& object : list->items) names.push_back(object.path({"metadata", "name"}).as_string());
-  const std::optional<std::string> near = base::nearest(name.name, names);
-  std::string hint = near ? "did you mean \"" + *near + "\"?" : list_hint;
-  if (names.empty()) hint = hint_for_empty(client, name.ns, call, stop);
-  return Error(error.code(), message, hint);
+  return Suggestions(client, resource, name.ns, call, stop).not_found(name.name, error);
 }
 
 }  // namespace vmbackup::backup

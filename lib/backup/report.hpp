@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backup/level.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 
@@ -37,6 +38,7 @@ struct SnapshotItem {
   std::string phase;  // KubeVirt's word; empty before there is one
   bool ready_to_use = false;
   std::vector<std::string> indications;
+  std::optional<Judged> judged;      // level and evidence; none where they were not looked at
   bool complete = false;             // every disk that counts is included; false while not known
   std::vector<std::string> reasons;  // why it is incomplete or failed, one sentence each
   std::vector<DiskReport> disks;
@@ -58,6 +60,46 @@ struct SnapshotReport {
   base::WallTime start_time{};
   std::optional<base::WallTime> completion_time;
   std::vector<SnapshotItem> items;
+};
+
+// One guest that freeze or thaw dealt with.
+struct FreezeItem {
+  std::string ns;
+  std::string vm;
+  Outcome outcome = Outcome::failed;
+  // "frozen", "thawed", "paused", "stopped" (there is no running instance), "running" (it was never frozen) or "unknown".
+  std::string state = "unknown";
+  bool held = false;                             // it may still be frozen or paused, and should not be
+  std::string by;                                // who holds it, as far as that can be known: "run 2026...", else empty
+  std::optional<base::WallTime> sent;            // when the freeze was sent
+  std::optional<base::WallTime> confirmed;       // when it was answered: frozen
+  std::optional<base::WallTime> thaw_confirmed;  // when the thaw was confirmed
+  std::optional<double> window_seconds;          // from the freeze sent to the thaw confirmed
+  base::Duration safety_timeout{};               // after which the guest thaws by itself; zero: not known
+  std::optional<base::WallTime> safety_until;    // the earliest time at which it may do so
+  std::string thawed_by;                         // "this run", "the end of the instance", ...; empty while it is not thawed
+  std::vector<std::string> reasons;              // why it is weaker than asked, or was refused or passed over, one sentence each
+  std::vector<std::string> assumptions;          // what could not be seen
+  std::vector<std::string> warnings;             // of the plan
+  std::optional<base::Error> error;
+};
+
+// The command that ran while the guests were held.
+struct CommandReport {
+  std::string program;
+  std::optional<int> exit_code;  // none: it never started
+  bool given_up = false;         // it was ended by us
+  std::string why_given_up;
+  double seconds = 0;
+};
+
+struct FreezeReport {
+  std::string run;
+  bool dry_run = false;
+  base::WallTime start_time{};
+  std::optional<base::WallTime> completion_time;
+  std::vector<FreezeItem> items;
+  std::optional<CommandReport> command;
 };
 
 // One snapshot that delete dealt with.

@@ -65,25 +65,26 @@ bool may_exist(const Error& error) {
   return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout || error.code() == ErrorCode::cancelled;
 }
 
-void finish(SnapshotItem& item, const SnapshotPlan& plan, const SnapshotWatch& watch, const Result<void>& reached) {
-  if (watch.parts()) {
-    item = assemble(*watch.parts());
-    for (const std::string& missing : watch.unreadable()) item.reasons.push_back(missing);
+void finish(SnapshotItem& item, const SnapshotPlan& plan, const SnapshotEnd& end) {
+  if (end.parts) {
+    item = assemble(*end.parts);
+    for (const std::string& missing : end.unreadable) item.reasons.push_back(missing);
   }
-  if (!reached.ok()) {
+  if (!end.reached.ok()) {
+    const Error& error = end.reached.error();
     item.outcome = Outcome::failed;
-    item.error = reached.error();
-    if (!watch.parts()) return;
-    item.error = reached.error().with_hint(next_step({plan.snapshot.ns, plan.snapshot.name}, watch.parts(), reached.error()));
-    const bool there = reached.error().code() != ErrorCode::not_found || watch.parts()->snapshot.deleting;
-    if (there) item.left.push_back(state_in_words(watch.parts()->snapshot));
+    item.error = error;
+    if (!end.parts) return;
+    item.error = error.with_hint(next_step({plan.snapshot.ns, plan.snapshot.name}, &*end.parts, error));
+    const bool there = error.code() != ErrorCode::not_found || end.parts->snapshot.deleting;
+    if (there) item.left.push_back(state_in_words(end.parts->snapshot));
     return;
   }
   item.outcome = Outcome::done;
   const bool any = std::any_of(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included; });
   if (any) return;
   item.outcome = Outcome::failed;
-  item.left.push_back(state_in_words(watch.parts()->snapshot));
+  item.left.push_back(state_in_words(end.parts->snapshot));
   item.error = Error(ErrorCode::internal,
                      "VirtualMachineSnapshot " + item.ns + "/" + item.name + " is called " + item.phase + " by KubeVirt but holds no disk",
                      "remove it with: " + command_for("delete ", plan.snapshot));
@@ -122,11 +123,11 @@ SnapshotItem take_snapshot(kube::Client& client, base::Clock& clock, Observer& o
     item.outcome = Outcome::done;
     item.left.push_back(state_in_words(*created));
   } else {
-    SnapshotWatch watch(client, clock, observer, {{item.ns, item.name}, plan.api_version, created->uid, plan.snapshot.vm, plan.disks});
     const Milestone milestone = wait == WaitFor::cut ? Milestone::cut : Milestone::ready;
-    const Result<void> reached = watch.reach(milestone, deadline, stop);
+    SnapshotWatch watch(client, clock, observer, {.api_version = plan.api_version, .one = true, .ns = {}, .label_selector = {}}, milestone);
+    watch.add({.name = {item.ns, item.name}, .uid = created->uid, .vm = plan.snapshot.vm, .planned = plan.disks});
     item.uid = created->uid;
-    finish(item, plan, watch, reached);
+    finish(item, plan, watch.next(deadline, stop));
   }
   item.seconds = base::to_seconds(clock.now() - begin);
   return item;

@@ -11,230 +11,342 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-using kubevirt::SnapshotPhase;
+using Verdict = SnapshotState::Verdict;
 
 // How long the cut times and readiness of single disks may lag behind the snapshot's own word before the report goes without them.
 constexpr base::Duration k_settle = std::chrono::seconds(2);
 
-std::string uid_of(const json::Value& object) { return object.path({"metadata", "uid"}).as_string(); }
-std::string name_of(const json::Value& object) { return object.path({"metadata", "name"}).as_string(); }
+const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
-const DiskReport* find_disk(const SnapshotItem& item, const std::string& name) {
-  for (const DiskReport& disk : item.disks) {
-    if (disk.name == name) return &disk;
+}  // namespace
+
+SnapshotWatch::SnapshotWatch(kube::Client& client, base::Clock& clock, Observer& observer, WatchScope scope, Milestone milestone)
+    : client_(client), clock_(clock), observer_(observer), scope_(std::move(scope)), milestone_(milestone), follower_(client, clock) {}
+
+SnapshotWatch::~SnapshotWatch() = default;
+
+// ---- targets ----
+
+int SnapshotWatch::add(SnapshotTarget target) {
+  const int number = ++last_target_;
+  const kube::Name name = target.name;
+  const bool uid_known = !target.uid.empty();
+  by_name_[name] = number;
+  if (uid_known) by_uid_[target.uid] = number;
+  const auto [at, added] =
+      targets_.try_emplace(number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, {}});
+  SnapshotState& state = at->second.state;
+  if (!is_open(Kind::snapshots, name.ns)) {
+    open(Kind::snapshots, narrowed_.count(Kind::snapshots) > 0 ? name.ns : scope_.ns, &state.target());
+  }
+  if (scope_.one) {
+    if (uid_known) open_parts_by_name(state.target());
+    return number;
+  }
+  const int source = source_of(Kind::snapshots, name.ns);
+  if (sources_.at(source).synced) open_parts(name.ns);
+  if (const std::string* why = lost(Kind::contents, name.ns)) state.lose_contents(*why);
+  if (const std::string* why = lost(Kind::volume_snapshots, name.ns)) state.lose_volume_snapshots(*why);
+  // One that is made later comes by the watch.
+  if (follower_.knows(source, name) || (sources_.at(source).synced && !uid_known)) late_.push_back(number);
+  return number;
+}
+
+void SnapshotWatch::end(int number, Result<void> reached) {
+  const auto at = targets_.find(number);
+  if (at == targets_.end()) return;
+  SnapshotState& state = at->second.state;
+  if (!scope_.one) {
+    const SnapshotTarget& target = state.target();
+    const std::string why = reached.ok() ? std::string() : reached.error().message();
+    observer_.on({Event::Kind::ended, target.name.ns, target.vm, target.name.name, {}, why, clock_.wall_now()});
+  }
+  by_name_.erase(state.target().name);
+  by_uid_.erase(state.target().uid);
+  ended_.push_back({number, std::move(reached), state.take_parts(), state.unreadable()});
+  targets_.erase(at);
+}
+
+// ---- what is followed ----
+
+int SnapshotWatch::source_of(Kind kind, const std::string& ns) const {
+  for (const auto& [number, source] : sources_) {
+    if (source.kind == kind && (source.ns.empty() || source.ns == ns)) return number;
+  }
+  return 0;
+}
+
+bool SnapshotWatch::is_open(Kind kind, const std::string& ns) const { return source_of(kind, ns) != 0; }
+
+// `only`: the target that the scope is limited to, where it is.
+void SnapshotWatch::open(Kind kind, const std::string& ns, const SnapshotTarget* only) {
+  const bool one = scope_.one && only != nullptr;
+  kube::Follower::Options options{.label_selector = {}, .field_selector = {}, .optional = true};
+  kube::Resource resource = kubevirt::volume_snapshots();
+  if (kind == Kind::snapshots) {
+    resource = kubevirt::vm_snapshots(scope_.api_version);
+    options.label_selector = scope_.label_selector;
+    if (one) options.field_selector = "metadata.name=" + only->name.name;
+  } else if (kind == Kind::contents) {
+    resource = kubevirt::vm_snapshot_contents(scope_.api_version);
+    if (one) options.field_selector = "metadata.name=" + kubevirt::content_name_of(only->uid);
+  } else if (one) {
+    options.label_selector = "snapshot.kubevirt.io/source-vm-name=" + only->vm;
+  }
+  const std::string& where = one ? only->name.ns : ns;
+  sources_[follower_.follow(resource, where, options)] = {kind, where, false};
+  if (kind != Kind::snapshots) listing_ = clock_.now();
+}
+
+// The objects below a snapshot carry its UID in their names, and its VM in a label. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
+void SnapshotWatch::open_parts_by_name(const SnapshotTarget& target) {
+  const std::string& ns = target.name.ns;
+  const auto wanted = [&](Kind kind) { return !is_open(kind, ns) && lost(kind, ns) == nullptr; };
+  if (wanted(Kind::contents) && !target.uid.empty()) open(Kind::contents, ns, &target);
+  if (wanted(Kind::volume_snapshots) && !target.vm.empty()) open(Kind::volume_snapshots, ns, &target);
+}
+
+// Where the snapshots are followed; or, for a kind that may not be read everywhere, in the namespace `ns` of a target.
+void SnapshotWatch::open_parts(const std::string& ns) {
+  const int snapshots = source_of(Kind::snapshots, ns);
+  if (snapshots == 0) return;
+  for (const Kind kind : {Kind::contents, Kind::volume_snapshots}) {
+    if (is_open(kind, ns) || lost(kind, ns) != nullptr) continue;
+    open(kind, narrowed_.count(kind) > 0 ? ns : sources_.at(snapshots).ns);
+  }
+}
+
+// Why the kind may not be read in the namespace; nullptr where it may, as far as is known.
+const std::string* SnapshotWatch::lost(Kind kind, const std::string& ns) const {
+  for (const std::string& where : {ns, std::string()}) {
+    const auto found = lost_.find({kind, where});
+    if (found != lost_.end()) return &found->second;
   }
   return nullptr;
 }
 
-}  // namespace
-
-SnapshotWatch::SnapshotWatch(kube::Client& client, base::Clock& clock, Observer& observer, Target target)
-    : client_(client), clock_(clock), observer_(observer), target_(std::move(target)), follower_(client, clock) {
-  snapshot_source_ = follower_.follow(kubevirt::vm_snapshots(target_.api_version), target_.name.ns,
-                                      {.label_selector = {}, .field_selector = "metadata.name=" + target_.name.name, .optional = false});
-  parts_.planned = target_.planned;
-  if (!target_.uid.empty()) follow_parts();
+std::vector<int> SnapshotWatch::covered_by(const Source& source) const {
+  std::vector<int> numbers;
+  for (const auto& [number, target] : targets_) {
+    if (source.ns.empty() || target.state.target().name.ns == source.ns) numbers.push_back(number);
+  }
+  return numbers;
 }
 
-SnapshotWatch::~SnapshotWatch() = default;
+// ---- changes ----
 
-std::string SnapshotWatch::what() const { return kubevirt::describe(kubevirt::vm_snapshots(target_.api_version), target_.name); }
-
-// The objects below the snapshot carry its UID in their names, and its VM in a label. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
-void SnapshotWatch::follow_parts() {
-  if (content_source_ == 0 && !target_.uid.empty()) {
-    content_source_ = follower_.follow(
-        kubevirt::vm_snapshot_contents(target_.api_version), target_.name.ns,
-        {.label_selector = {}, .field_selector = "metadata.name=" + kubevirt::content_name_of(target_.uid), .optional = true});
-  }
-  if (volume_source_ == 0 && !target_.vm.empty()) {
-    volume_source_ =
-        follower_.follow(kubevirt::volume_snapshots(), target_.name.ns,
-                         {.label_selector = "snapshot.kubevirt.io/source-vm-name=" + target_.vm, .field_selector = {}, .optional = true});
-  }
-}
-
-Result<void> SnapshotWatch::reach(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop) {
-  while (true) {
-    const Result<kube::Change> change = follower_.next(deadline, stop);
-    if (!change.ok()) return explain(change.error());
-    const Result<Verdict> verdict = take(*change, milestone);
-    if (!verdict.ok()) return verdict.error();
-    if (*verdict == Verdict::waiting) continue;
-    settle(milestone, deadline, stop);
-    return {};
+void SnapshotWatch::take(const kube::Change& change) {
+  const auto found = sources_.find(change.source);
+  if (found == sources_.end()) return;
+  Source& source = found->second;
+  switch (change.type) {
+    case kube::Change::Type::gap:
+      for (const int number : covered_by(source)) targets_.at(number).state.take_gap();
+      return;
+    case kube::Change::Type::lost:
+      take_lost(change.source, change.error.value_or(Error(ErrorCode::internal, "unknown")));
+      return;
+    case kube::Change::Type::synced:
+      take_synced(source);
+      return;
+    case kube::Change::Type::present:
+    case kube::Change::Type::gone:
+      if (source.kind == Kind::snapshots) return take_snapshot(source, change);
+      return take_part(source, change);
   }
 }
 
-Result<SnapshotWatch::Verdict> SnapshotWatch::take(const kube::Change& change, Milestone milestone) {
-  if (change.type == kube::Change::Type::gap) {
-    tell(Event::Kind::watch_gap);
-    return Verdict::waiting;
+void SnapshotWatch::take_snapshot(Source& source, const kube::Change& change) {
+  const auto at = owner_of(source, change.object);
+  if (at == targets_.end()) return;
+  const int number = at->first;
+  SnapshotState& state = at->second.state;
+  if (change.type == kube::Change::Type::gone) return take_verdict(number, state.take_gone(change.object));
+  const Result<Verdict> verdict = state.take_snapshot(change.object);
+  if (state.seen()) {
+    by_uid_[state.target().uid] = number;
+    if (scope_.one) open_parts_by_name(state.target());
   }
-  if (change.source == snapshot_source_) return take_snapshot_change(change, milestone);
-  if (change.type == kube::Change::Type::lost) {
-    const bool is_content = change.source == content_source_;
-    volumes_lost_ = volumes_lost_ || !is_content;
-    const std::string kind = is_content ? "VirtualMachineSnapshotContents" : "VolumeSnapshots";
-    const std::string why = change.error ? change.error->message() : "unknown";
-    unreadable_.push_back(kind + " may not be read: " + why);
-    observer_.on({Event::Kind::unreadable, target_.name.ns, target_.vm, kind, {}, why, clock_.wall_now()});
-    return Verdict::waiting;
-  }
-  if (change.type == kube::Change::Type::synced) return Verdict::waiting;
-  if (change.source == content_source_ && change.type == kube::Change::Type::present) take_content(change.object);
-  if (change.source == volume_source_) take_volume_snapshot(change);
-  if (seen_) tell_changes();
-  return Verdict::waiting;
+  take_verdict(number, verdict);
 }
 
-Result<SnapshotWatch::Verdict> SnapshotWatch::take_snapshot_change(const kube::Change& change, Milestone milestone) {
-  if (change.type == kube::Change::Type::synced) {
-    if (seen_) return Verdict::waiting;
-    if (milestone == Milestone::deleted) return Verdict::reached;
-    return Error(ErrorCode::not_found, what() + (target_.uid.empty() ? " not found" : " was deleted by someone else"));
+void SnapshotWatch::take_part(Source& source, const kube::Change& change) {
+  if (!source.synced) listing_ = clock_.now();
+  const auto at = owner_of(source, change.object);
+  if (at == targets_.end()) return;
+  const bool present = change.type == kube::Change::Type::present;
+  if (source.kind == Kind::volume_snapshots) {
+    at->second.state.take_volume_snapshot(change.object, present);
+  } else if (present) {
+    at->second.state.take_content(change.object);
   }
-  const bool same = target_.uid.empty() || uid_of(change.object) == target_.uid;
-  if (change.type == kube::Change::Type::gone) {
-    if (!same) return Verdict::waiting;
-    observer_.on({Event::Kind::gone, target_.name.ns, target_.vm, what(), {}, {}, clock_.wall_now()});
-    if (milestone == Milestone::deleted) return Verdict::reached;
-    return Error(ErrorCode::not_found, what() + " was deleted by someone else while it was waited for");
-  }
-  if (!same) {
-    if (milestone == Milestone::deleted) return Verdict::reached;
-    return Error(ErrorCode::not_found, what() + " was deleted by someone else and another made under its name (UID " +
-                                           uid_of(change.object) + ", ours was " + target_.uid + ")");
-  }
-  Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(change.object);
-  if (!snapshot.ok()) return snapshot.error();
-  seen_ = true;
-  parts_.snapshot = std::move(*snapshot);
-  target_.uid = parts_.snapshot.uid;
-  if (target_.vm.empty()) target_.vm = parts_.snapshot.source_name;
-  follow_parts();
-  if (!parts_.snapshot.error.empty()) last_error_ = parts_.snapshot.error;
-  tell_changes();
-  return judge(milestone);
+  if (at->second.reached && at->second.state.settled()) end(at->first, {});
 }
 
-Result<SnapshotWatch::Verdict> SnapshotWatch::judge(Milestone milestone) const {
-  const kubevirt::VmSnapshot& snapshot = parts_.snapshot;
-  if (milestone == Milestone::deleted) return Verdict::waiting;
-  if (snapshot.phase == SnapshotPhase::failed) return failure();
-  if (snapshot.deleting) return Error(ErrorCode::not_found, what() + " is being deleted by someone else while it is waited for");
-  if (snapshot.phase != SnapshotPhase::succeeded) return Verdict::waiting;
-  if (milestone == Milestone::ready && !snapshot.ready_to_use) return Verdict::waiting;
-  return Verdict::reached;
+SnapshotWatch::Targets::iterator SnapshotWatch::owner_of(const Source& source, const json::Value& object) {
+  const std::string& ns = meta(object, "namespace");
+  const std::string& name = meta(object, "name");
+  int number = 0;
+  if (source.kind == Kind::snapshots) {
+    const auto found = by_name_.find({ns, name});
+    if (found != by_name_.end()) number = found->second;
+  } else {
+    const auto found = by_uid_.find(source.kind == Kind::contents ? kubevirt::snapshot_uid_of_content(name)
+                                                                  : kubevirt::snapshot_uid_of_volume_snapshot(name));
+    if (found != by_uid_.end()) number = found->second;
+  }
+  const auto at = targets_.find(number);
+  return at != targets_.end() && at->second.state.target().name.ns == ns ? at : targets_.end();
 }
 
-void SnapshotWatch::take_content(const json::Value& object) {
-  Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
-  if (!content.ok()) {
-    tell(Event::Kind::warning, content.error().message());
+void SnapshotWatch::take_synced(Source& source) {
+  source.synced = true;
+  if (source.kind != Kind::snapshots) {
+    listing_ = clock_.now();
     return;
   }
-  parts_.content = std::move(*content);
-  if (!parts_.content->error.empty()) last_error_ = parts_.content->error;
+  for (const int number : covered_by(source)) {
+    Target& target = targets_.at(number);
+    if (target.state.seen()) continue;
+    if (target.early) {
+      take_verdict(number, target.state.take_absent());
+    } else {
+      late_.push_back(number);  // the list may be older than the snapshot
+    }
+  }
+  if (scope_.one) return;
+  // Not earlier: whose parts they are is known only now.
+  for (const int number : covered_by(source)) open_parts(targets_.at(number).state.target().name.ns);
 }
 
-void SnapshotWatch::take_volume_snapshot(const kube::Change& change) {
-  if (!name_of(change.object).starts_with(kubevirt::volume_snapshot_prefix(target_.uid))) return;
-  std::vector<kubevirt::VolumeSnapshot>& list = parts_.volume_snapshots;
-  std::erase_if(list, [&](const kubevirt::VolumeSnapshot& known) { return known.name == name_of(change.object); });
-  if (change.type != kube::Change::Type::present) return;
-  Result<kubevirt::VolumeSnapshot> snapshot = kubevirt::decode_volume_snapshot(change.object);
-  if (snapshot.ok()) {
-    list.push_back(std::move(*snapshot));
-  } else {
-    tell(Event::Kind::warning, snapshot.error().message());
+void SnapshotWatch::take_lost(int number, const Error& error) {
+  const Source source = sources_.at(number);
+  sources_.erase(number);
+  follower_.unfollow(number);
+  const std::vector<int> covered = covered_by(source);
+  if (source.ns.empty() && !scope_.one && error.code() == ErrorCode::forbidden) {
+    // Who may not look everywhere may still look at each place.
+    narrowed_.insert(source.kind);
+    for (const int each : covered) {
+      const std::string& ns = targets_.at(each).state.target().name.ns;
+      if (!is_open(source.kind, ns)) open(source.kind, ns);
+    }
+    return;
+  }
+  if (source.kind == Kind::snapshots) {
+    for (const int each : covered) end(each, targets_.at(each).state.explain(error));
+    return;
+  }
+  lost_[{source.kind, source.ns}] = error.message();
+  const bool contents = source.kind == Kind::contents;
+  for (const int each : covered) {
+    Target& target = targets_.at(each);
+    contents ? target.state.lose_contents(error.message()) : target.state.lose_volume_snapshots(error.message());
+  }
+  const std::string vm = scope_.one && !covered.empty() ? targets_.at(covered.front()).state.target().vm : std::string();
+  const char* kind = contents ? "VirtualMachineSnapshotContents" : "VolumeSnapshots";
+  observer_.on({Event::Kind::unreadable, source.ns, vm, kind, {}, error.message(), clock_.wall_now()});
+  for (const int each : covered) {
+    const Target& target = targets_.at(each);
+    if (target.reached && target.state.settled()) end(each, {});
   }
 }
 
-void SnapshotWatch::tell(Event::Kind kind, std::string text, std::string disk) {
-  observer_.on({kind, target_.name.ns, target_.vm, target_.name.name, std::move(disk), std::move(text), clock_.wall_now()});
-}
-
-// Compares what is known now with what the observer was told, and tells the difference once.
-void SnapshotWatch::tell_changes() {
-  SnapshotItem now = assemble(parts_);
-  if (now.phase != told_.phase && !now.phase.empty()) tell(Event::Kind::phase, now.phase);
-  if (now.obstacle != told_.obstacle && !now.obstacle.empty() && parts_.snapshot.phase != SnapshotPhase::failed) {
-    tell(Event::Kind::waiting, now.obstacle);
-  }
-  for (const std::string& word : now.indications) {
-    const bool known = std::find(told_.indications.begin(), told_.indications.end(), word) != told_.indications.end();
-    if (!known) tell(Event::Kind::indication, word);
-  }
-  for (const DiskReport& disk : now.disks) {
-    const DiskReport* known = find_disk(told_, disk.name);
-    if (!disk.volume_snapshot.empty()) tell_disk(disk, known != nullptr ? *known : DiskReport{});
-  }
-  if (now.ready_to_use && !told_.ready_to_use) tell(Event::Kind::ready);
-  told_ = std::move(now);
-}
-
-void SnapshotWatch::tell_disk(const DiskReport& disk, const DiskReport& before) {
-  const auto first = [&](Event::Kind kind) { return told_disks_.emplace(kind, disk.name).second; };
-  if (first(Event::Kind::disk_begun)) tell(Event::Kind::disk_begun, disk.volume_snapshot, disk.name);
-  if (!disk.error.empty() && disk.error != before.error) tell(Event::Kind::disk_error, disk.error, disk.name);
-  if (disk.cut_time && first(Event::Kind::cut)) {
-    observer_.on({Event::Kind::cut, target_.name.ns, target_.vm, target_.name.name, disk.name, {}, *disk.cut_time});
-  }
-  if (disk.ready.value_or(false) && first(Event::Kind::disk_ready)) tell(Event::Kind::disk_ready, {}, disk.name);
-}
-
-// Every VolumeSnapshot that the content names was seen, or none may be.
-bool SnapshotWatch::volumes_seen() const {
-  const std::vector<DiskReport> disks = assemble(parts_).disks;
-  const auto named = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk.volume_snapshot.empty(); });
-  return volumes_lost_ || parts_.volume_snapshots.size() >= static_cast<std::size_t>(named);
-}
-
-// The snapshot's word may reach us before those of its parts, which come by watches of their own.
-void SnapshotWatch::settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop) {
-  if (milestone == Milestone::deleted || !seen_) return;
-  const base::Deadline until = base::Deadline::after(clock_, k_settle).sooner(deadline);
-  const auto settled = [&] {
-    const bool content_known = parts_.content.has_value() || !unreadable_.empty();
-    return content_known && volumes_seen() && unfinished_disks(parts_, milestone == Milestone::ready).empty();
-  };
-  while (!settled()) {
-    const Result<kube::Change> change = follower_.next(until, stop);
-    if (!change.ok()) return;
+void SnapshotWatch::take_verdict(int number, const Result<Verdict>& verdict) {
+  Target& target = targets_.at(number);
+  if (target.reached) {
     // Whatever comes now only refines the report: the milestone was reached.
-    if (!take(*change, milestone).ok()) return;
+    if (!verdict.ok() || target.state.settled()) end(number, {});
+    return;
+  }
+  if (!verdict.ok()) return end(number, verdict.error());
+  if (*verdict == Verdict::waiting) return;
+  if (target.state.settled()) return end(number, {});
+  target.reached = clock_.now();
+  settling_.push_back(number);
+}
+
+// ---- reading by name ----
+
+void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_token& stop) {
+  const kube::Call call{.deadline = deadline};
+  while (!late_.empty()) {
+    const int number = late_.front();
+    late_.pop_front();
+    const auto at = targets_.find(number);
+    if (at == targets_.end() || at->second.state.seen()) continue;
+    SnapshotState& state = at->second.state;
+    const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), state.target().name, call, stop);
+    if (!object.ok()) {
+      const bool absent = object.error().code() == ErrorCode::not_found;
+      const Result<Verdict> verdict = absent ? state.take_absent() : Result<Verdict>(state.explain(object.error()));
+      take_verdict(number, verdict);
+      continue;
+    }
+    const Result<Verdict> verdict = state.take_snapshot(*object);
+    if (state.seen()) {
+      by_uid_[state.target().uid] = number;
+      read_parts(number, call, stop);
+    }
+    take_verdict(number, verdict);
   }
 }
 
-Error SnapshotWatch::failure() const {
-  std::string cause = last_error_;
-  const std::string obstacle = parts_.snapshot.obstacle();
-  if (cause.empty()) return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "no reason given" : obstacle));
-  return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "" : obstacle + "; ") + "last error: " + cause);
+// Those that a watch has told of while nobody asked for them. What cannot be read now comes with the next change, or lacks.
+void SnapshotWatch::read_parts(int number, const kube::Call& call, const std::stop_token& stop) {
+  SnapshotState& state = targets_.at(number).state;
+  const std::string& ns = state.target().name.ns;
+  const std::string& uid = state.target().uid;
+  const kube::Name content{ns, kubevirt::content_name_of(uid)};
+  if (follower_.knows(source_of(Kind::contents, ns), content)) {
+    const Result<json::Value> object = client_.get(kubevirt::vm_snapshot_contents(scope_.api_version), content, call, stop);
+    if (object.ok()) state.take_content(*object);
+  }
+  for (const kube::Name& name : follower_.known(source_of(Kind::volume_snapshots, ns), ns, kubevirt::volume_snapshot_prefix(uid))) {
+    const Result<json::Value> object = client_.get(kubevirt::volume_snapshots(), name, call, stop);
+    if (object.ok()) state.take_volume_snapshot(*object, true);
+  }
 }
 
-// Puts into words what was waited for when the wait ended without an end.
-Error SnapshotWatch::explain(const Error& error) const {
-  if (error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled) return error.wrap("waiting for " + what());
-  std::string state = seen_ ? state_in_words(parts_.snapshot) : what() + ", never seen";
-  if (!told_.obstacle.empty()) state += " (" + told_.obstacle + ")";
-  const std::string clause = error.code() == ErrorCode::timeout ? "the deadline passed: " : "interrupted: ";
-  return Error(error.code(), clause + state).with_causes(error.causes());
+// ---- the end ----
+
+// Ends those that have waited long enough for their parts. Returns when the next one will have.
+std::optional<base::TimePoint> SnapshotWatch::end_settled() {
+  while (!settling_.empty()) {
+    const auto at = targets_.find(settling_.front());
+    if (at != targets_.end()) {
+      // While a list of parts is being read, the parts are on their way.
+      const base::TimePoint due = std::max(*at->second.reached, listing_) + k_settle;
+      if (clock_.now() < due) return due;
+      end(at->first, {});
+    }
+    settling_.pop_front();
+  }
+  return std::nullopt;
 }
 
-std::string next_step(const kube::Name& name, const SnapshotParts* parts, const Error& error) {
-  const auto command = [&](const std::string& words) { return "kubectl vmbackup " + words + name.name + " -n " + name.ns; };
-  if (parts == nullptr) return error.hint();
-  const kubevirt::VmSnapshot& snapshot = parts->snapshot;
-  if (error.code() == ErrorCode::not_found)
-    return "take a new one with: kubectl vmbackup snapshot " + snapshot.source_name + " -n " + name.ns;
-  if (snapshot.phase == SnapshotPhase::failed || error.code() == ErrorCode::internal) return "remove it with: " + command("delete ");
-  const std::vector<std::string>& words = snapshot.indications;
-  const bool cut = snapshot.phase == SnapshotPhase::succeeded;
-  const bool may_be_frozen = !cut && std::find(words.begin(), words.end(), "GuestAgent") != words.end();
-  return std::string("the snapshot goes on in the cluster") + (may_be_frozen ? ", where KubeVirt thaws the guest" : "") +
-         "; follow it with: " + command("wait vmsnapshot/");
+SnapshotEnd SnapshotWatch::next(const base::Deadline& deadline, const std::stop_token& stop) {
+  begun_ = true;
+  for (;;) {
+    if (ended_.empty()) read_late(deadline, stop);
+    const std::optional<base::TimePoint> due = end_settled();
+    if (!ended_.empty()) {
+      SnapshotEnd end = std::move(ended_.front());
+      ended_.pop_front();
+      return end;
+    }
+    const base::Deadline until = due ? base::Deadline::at(*due).sooner(deadline) : deadline;
+    const Result<kube::Change> change = follower_.next(until, stop);
+    if (change.ok()) {
+      take(*change);
+      continue;
+    }
+    if (change.error().code() == ErrorCode::timeout && !deadline.passed(clock_)) continue;
+    while (!targets_.empty()) {
+      const auto& [number, target] = *targets_.begin();
+      end(number, target.reached ? Result<void>() : Result<void>(target.state.explain(change.error())));
+    }
+  }
 }
 
 }  // namespace vmbackup::backup

@@ -1,6 +1,8 @@
-// Following one VirtualMachineSnapshot, its content and its VolumeSnapshots, and telling what changes.
+// Following VirtualMachineSnapshots, one or a thousand, with their contents and VolumeSnapshots, until each has come to an end.
 #pragma once
 
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -9,75 +11,104 @@
 #include <utility>
 #include <vector>
 
-#include "backup/assemble.hpp"
-#include "backup/events.hpp"
-#include "base/clock.hpp"
+#include "backup/snapshot_state.hpp"
 #include "kube/client.hpp"
 #include "kube/wait.hpp"
 
 namespace vmbackup::backup {
 
-enum class Milestone { cut, ready, deleted };
+// What a watch looks at. One list and one watch per kind serve all its targets.
+struct WatchScope {
+  std::string api_version;  // of snapshot.kubevirt.io
+  // Only one target will be added: it and its parts are followed by name, which costs the same in a namespace of thousands.
+  bool one = false;
+  // Otherwise whole collections are followed. "" = of all namespaces; a kind that may not be read cluster-wide is followed in each
+  // namespace of a target, by a list and a watch of its own.
+  std::string ns;
+  std::string label_selector;  // of the snapshots; their parts carry no labels of ours
+};
 
-// One use, one thread. All references must outlive it.
+// How the wait for one target ended.
+struct SnapshotEnd {
+  int target = 0;
+  // Empty for the milestone, or why it never will be reached: the errors of SnapshotState, timeout, cancelled, or what the client said.
+  base::Result<void> reached;
+  std::optional<SnapshotParts> parts;   // what was read; empty when the snapshot was never seen
+  std::vector<std::string> unreadable;  // what may not be read and so is missing in `parts`, one sentence each
+};
+
+//   SnapshotWatch watch(client, clock, observer, {.api_version = version, .ns = "prod"}, Milestone::ready);
+//   for (...) watch.add({.name = {"prod", name}, .uid = uid, .vm = vm, .planned = disks});
+//   while (watch.waiting() > 0) { SnapshotEnd end = watch.next(deadline, stop); ... }
+//
+// Each change is told once to the observer, by target. One thread, also for add(). All references must outlive it.
 class SnapshotWatch {
  public:
-  struct Target {
-    kube::Name name;
-    std::string api_version;
-    std::string uid;                  // "" = whichever is found first
-    std::string vm;                   // "" = learned from the snapshot; VolumeSnapshots are followed only when it is known
-    std::vector<DiskReport> planned;  // may be empty
-  };
-  SnapshotWatch(kube::Client& client, base::Clock& clock, Observer& observer, Target target);
+  SnapshotWatch(kube::Client& client, base::Clock& clock, Observer& observer, WatchScope scope, Milestone milestone);
   ~SnapshotWatch();
+  SnapshotWatch(const SnapshotWatch&) = delete;
+  SnapshotWatch& operator=(const SnapshotWatch&) = delete;
 
-  // Blocks until the milestone is reached (empty result), or until it is clear that it never will be:
-  //   internal   phase Failed; the cause as last seen
-  //   not_found  deleted, being deleted, replaced under the same name, or never there
-  //   timeout, cancelled, and what the client said
-  base::Result<void> reach(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop);
-
-  // What was read so far; nullptr before the snapshot was seen.
-  const SnapshotParts* parts() const { return seen_ ? &parts_ : nullptr; }
-  // What may not be read and so is missing in the parts, one sentence each.
-  const std::vector<std::string>& unreadable() const { return unreadable_; }
+  // Sends nothing. Returns the number of the target. May be called between two calls of next(), for a snapshot made meanwhile (with its
+  // UID) or one that was there before: what was told of it already is read again. No name twice.
+  int add(SnapshotTarget target);
+  // Targets whose end next() has not returned.
+  std::size_t waiting() const { return targets_.size() + ended_.size(); }
+  // Blocks until one more target has come to an end, and forgets it. When the deadline passes or `stop` is requested, that is the end of
+  // each that is left, one per call. waiting() must not be 0.
+  SnapshotEnd next(const base::Deadline& deadline, const std::stop_token& stop);
 
  private:
-  enum class Verdict { reached, waiting };
-  base::Result<Verdict> take(const kube::Change& change, Milestone milestone);
-  base::Result<Verdict> take_snapshot_change(const kube::Change& change, Milestone milestone);
-  base::Result<Verdict> judge(Milestone milestone) const;
-  void take_content(const json::Value& object);
-  void take_volume_snapshot(const kube::Change& change);
-  void follow_parts();
-  void tell(Event::Kind kind, std::string text = {}, std::string disk = {});
-  void tell_changes();
-  void tell_disk(const DiskReport& disk, const DiskReport& before);
-  bool volumes_seen() const;
-  void settle(Milestone milestone, const base::Deadline& deadline, const std::stop_token& stop);
-  base::Error explain(const base::Error& error) const;
-  base::Error failure() const;
-  std::string what() const;
+  enum class Kind { snapshots, contents, volume_snapshots };
+  struct Source {
+    Kind kind;
+    std::string ns;
+    bool synced = false;
+  };
+  struct Target {
+    SnapshotState state;
+    bool early = false;                      // added before the first list
+    std::optional<base::TimePoint> reached;  // then only the parts are waited for, not for long
+  };
+  using Targets = std::map<int, Target>;
+
+  void open(Kind kind, const std::string& ns, const SnapshotTarget* only = nullptr);
+  bool is_open(Kind kind, const std::string& ns) const;
+  int source_of(Kind kind, const std::string& ns) const;
+  void open_parts_by_name(const SnapshotTarget& target);
+  void open_parts(const std::string& ns);
+  const std::string* lost(Kind kind, const std::string& ns) const;
+  void take(const kube::Change& change);
+  void take_snapshot(Source& source, const kube::Change& change);
+  void take_part(Source& source, const kube::Change& change);
+  void take_synced(Source& source);
+  void take_lost(int number, const base::Error& error);
+  void take_verdict(int number, const base::Result<SnapshotState::Verdict>& verdict);
+  Targets::iterator owner_of(const Source& source, const json::Value& object);
+  std::vector<int> covered_by(const Source& source) const;
+  void read_late(const base::Deadline& deadline, const std::stop_token& stop);
+  void read_parts(int number, const kube::Call& call, const std::stop_token& stop);
+  std::optional<base::TimePoint> end_settled();
+  void end(int number, base::Result<void> reached);
 
   kube::Client& client_;
   base::Clock& clock_;
   Observer& observer_;
-  Target target_;
+  WatchScope scope_;
+  Milestone milestone_;
   kube::Follower follower_;
-  int snapshot_source_ = 0;
-  int content_source_ = 0;
-  int volume_source_ = 0;
-  SnapshotParts parts_;                                       // the watches are not in step: parts may come before the snapshot itself
-  bool seen_ = false;                                         // the snapshot itself was seen
-  SnapshotItem told_;                                         // the state that the observer knows
-  std::set<std::pair<Event::Kind, std::string>> told_disks_;  // what is told of a disk once, though its two sources differ for a moment
-  std::string last_error_;                                    // the last error that the objects held; Failed itself names only the deadline
-  std::vector<std::string> unreadable_;
-  bool volumes_lost_ = false;  // VolumeSnapshots may not be read
+  std::map<int, Source> sources_;                             // by the follower's number
+  std::set<Kind> narrowed_;                                   // not to be read in all namespaces at once
+  std::map<std::pair<Kind, std::string>, std::string> lost_;  // parts that may not be read in a namespace, and why
+  Targets targets_;
+  std::map<kube::Name, int> by_name_;
+  std::map<std::string, int> by_uid_;
+  std::deque<int> late_;       // to be read by name, for the watch has told of them already, or may never
+  std::deque<int> settling_;   // milestone reached, in that order
+  base::TimePoint listing_{};  // when a list of parts last made progress
+  std::deque<SnapshotEnd> ended_;
+  bool begun_ = false;
+  int last_target_ = 0;
 };
-
-// What to do about a wait that ended with `error`: a sentence with a command. `parts` may be nullptr.
-std::string next_step(const kube::Name& name, const SnapshotParts* parts, const base::Error& error);
 
 }  // namespace vmbackup::backup

@@ -42,6 +42,12 @@ Error Error::wrap(const std::string& clause) const {
   return copy;
 }
 
+Error Error::with_code(ErrorCode code) const {
+  Error copy = *this;
+  copy.code_ = code;
+  return copy;
+}
+
 Error Error::with_hint(std::string hint) const {
   Error copy = *this;
   copy.hint_ = std::move(hint);

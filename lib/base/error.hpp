@@ -43,6 +43,7 @@ class Error {
 
   // Puts "clause: " in front of the message. All else stays.
   Error wrap(const std::string& clause) const;
+  Error with_code(ErrorCode code) const;
   Error with_hint(std::string hint) const;
   Error with_reason(std::string reason) const;
   Error with_causes(std::vector<std::string> causes) const;

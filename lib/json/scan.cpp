@@ -7,7 +7,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <string>
+#include <vector>
 
 namespace vmbackup::json {
 namespace {
@@ -62,17 +64,26 @@ class Builder {
   bool Uint64(std::uint64_t) { return false; }
   bool Double(double) { return false; }
   bool String(const char* text, rapidjson::SizeType length, bool) {
-    return is_text({text, length}) && add(Value(std::string(text, length)));
+    if (!is_text({text, length})) return false;
+    return skipping_ > 0 ? pass_over() : add(Value(std::string(text, length)));
   }
   bool StartObject() { return open(false); }
   bool Key(const char* text, rapidjson::SizeType length, bool) {
+    const std::string_view key(text, length);
+    if (!is_text(key)) return false;
+    if (skipping_ > 0) return true;
+    if (key == options_.left_out.member && open_.size() > 1 && open_[open_.size() - 2].key == options_.left_out.parent && !key.empty()) {
+      skipping_ = 1;
+      return true;
+    }
     open_.back().key.assign(text, length);
-    return is_text(open_.back().key);
+    return true;
   }
   bool EndObject(rapidjson::SizeType) {
-    Frame frame = take();
-    const std::size_t count = frame.members.size();
-    Value object = Value::object(std::move(frame.members));
+    if (skipping_ > 0) return pass_end();
+    Object members = take_from(members_);
+    const std::size_t count = members.size();
+    Value object = Value::object(std::move(members));
     if (options_.unique_names && object.members().size() != count) {
       refusal_ = "a member is repeated";
       return false;
@@ -80,16 +91,16 @@ class Builder {
     return add(std::move(object));
   }
   bool StartArray() { return open(true); }
-  bool EndArray(rapidjson::SizeType) { return add(Value(take().items)); }
+  bool EndArray(rapidjson::SizeType) { return skipping_ > 0 ? pass_end() : add(Value(take_from(items_))); }
 
   Value& root() { return root_; }
   const std::string& refusal() const { return refusal_; }
 
  private:
+  // An array or object that is open; its items or members so far stand at the end of items_ or members_.
   struct Frame {
     bool is_array = false;
-    Array items;
-    Object members;
+    std::size_t begin = 0;
     std::string key;  // of the member that comes next
   };
 
@@ -98,32 +109,54 @@ class Builder {
     refusal_ = k_lone_surrogate;
     return false;
   }
+  // A whole value of what is left out, or a part of one: `skipping_` is how many levels are open in it, plus one.
+  bool pass_over() {
+    if (skipping_ == 1) skipping_ = 0;
+    return true;
+  }
+  bool pass_end() {
+    --skipping_;
+    return pass_over();
+  }
   bool open(bool is_array) {
-    if (open_.size() >= options_.most_depth) {
+    const std::size_t levels = open_.size() + (skipping_ > 0 ? skipping_ - 1 : 0);
+    if (levels >= options_.most_depth) {
       refusal_ = "deeper than " + std::to_string(options_.most_depth) + " levels";
       return false;
     }
-    open_.emplace_back().is_array = is_array;
+    if (skipping_ > 0) {
+      ++skipping_;
+    } else {
+      open_.push_back({is_array, is_array ? items_.size() : members_.size(), {}});
+    }
     return true;
   }
-  Frame take() {
-    Frame frame = std::move(open_.back());
+  // Ends the frame on top: what belongs to it, in a vector of just that size.
+  template <typename T>
+  std::vector<T> take_from(std::vector<T>& all) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(open_.back().begin);
+    std::vector<T> own(std::make_move_iterator(begin), std::make_move_iterator(all.end()));
+    all.erase(begin, all.end());
     open_.pop_back();
-    return frame;
+    return own;
   }
   bool add(Value value) {
+    if (skipping_ > 0) return pass_over();
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (open_.back().is_array) {
-      open_.back().items.push_back(std::move(value));
+      items_.push_back(std::move(value));
     } else {
-      open_.back().members.emplace_back(std::move(open_.back().key), std::move(value));
+      members_.emplace_back(std::move(open_.back().key), std::move(value));
     }
     return true;
   }
 
   const ScanOptions& options_;
   std::vector<Frame> open_;
+  Array items_;
+  Object members_;
+  std::size_t skipping_ = 0;
   Value root_;
   std::string refusal_;
 };
@@ -188,6 +221,8 @@ base::Result<Value> scan(std::string_view text, const ScanOptions& options) {
   return std::move(builder.root());
 }
 
-base::Result<Value> parse(std::string_view text, std::size_t most_bytes) { return scan(text, {most_bytes, 512, false}); }
+base::Result<Value> parse(std::string_view text, std::size_t most_bytes, const LeftOut& left_out) {
+  return scan(text, {most_bytes, 512, false, left_out});
+}
 
 }  // namespace vmbackup::json

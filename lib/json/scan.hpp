@@ -11,6 +11,7 @@ struct ScanOptions {
   std::size_t most_bytes = 0;
   std::size_t most_depth = 512;
   bool unique_names = false;  // a repeated member is invalid, instead of the last one winning
+  LeftOut left_out = {};
 };
 
 // parse() with options.

@@ -2,12 +2,27 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 namespace vmbackup::json {
 namespace {
 
+// Most objects are small, and then looking at each pair is far quicker than a table.
+constexpr std::size_t k_small = 16;
+
+bool small_and_unique(const Object& members) {
+  if (members.size() > k_small) return false;
+  for (std::size_t i = 1; i < members.size(); ++i) {
+    for (std::size_t before = 0; before < i; ++before) {
+      if (members[before].first == members[i].first) return false;
+    }
+  }
+  return true;
+}
+
 // Names are unique in an object: the last of equals wins, in the place of the first.
 Object with_unique_names(Object members) {
+  if (small_and_unique(members)) return members;
   std::unordered_map<std::string_view, std::size_t> places;
   std::vector<std::pair<std::size_t, std::size_t>> repeats;  // place kept, place of the later value
   for (std::size_t i = 0; i < members.size(); ++i) {
@@ -109,6 +124,16 @@ const Array& Value::items() const {
   static const Array empty;
   const Array* value = std::get_if<Array>(&store_);
   return value != nullptr ? *value : empty;
+}
+
+Array Value::take_items() {
+  Array* value = std::get_if<Array>(&store_);
+  return value != nullptr ? std::exchange(*value, {}) : Array();
+}
+
+Object Value::take_members() {
+  Object* value = std::get_if<Object>(&store_);
+  return value != nullptr ? std::exchange(*value, {}) : Object();
 }
 
 const Object& Value::members() const {

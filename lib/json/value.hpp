@@ -52,6 +52,8 @@ class Value {
   const std::string& as_string() const;  // empty string where it is none
   const Array& items() const;            // empty where it is no array
   const Object& members() const;         // empty where it is no object
+  Array take_items();                    // moves the items out; empty where it is no array
+  Object take_members();                 // moves the members out; empty where it is no object
 
   // Member `key`, or nullptr where there is none or this is no object. Stays valid until the value is changed.
   const Value* find(std::string_view key) const;
@@ -74,9 +76,16 @@ class Value {
   Store store_;
 };
 
+// A member that a reader has no use for: `member` of every object that is itself called `parent`. Empty names: none.
+struct LeftOut {
+  std::string_view parent;
+  std::string_view member;
+};
+
 // Reads one JSON document. invalid: not JSON (with the byte offset), trailing text, deeper than 512 levels, or longer than
-// `most_bytes`. A repeated member: the last one wins. Integers beyond 64 bits become reals. Bad UTF-8 is invalid.
-base::Result<Value> parse(std::string_view text, std::size_t most_bytes = std::size_t{256} << 20);
+// `most_bytes`. A repeated member: the last one wins. Integers beyond 64 bits become reals. Bad UTF-8 is invalid. What is left out is
+// checked all the same, but takes no memory.
+base::Result<Value> parse(std::string_view text, std::size_t most_bytes = std::size_t{256} << 20, const LeftOut& left_out = {});
 
 // Compact on one line, or indented by two blanks. Non-ASCII stays as it is, control characters are escaped.
 std::string dump(const Value& value);

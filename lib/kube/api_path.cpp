@@ -34,8 +34,9 @@ std::string escape(std::string_view text) {
   return result;
 }
 
-Query& Query::add(std::string_view key, std::string_view value) {
-  if (value.empty()) return *this;
+Query& Query::add(std::string_view key, std::string_view value) { return value.empty() ? *this : add_always(key, value); }
+
+Query& Query::add_always(std::string_view key, std::string_view value) {
   text_ += text_.empty() ? '?' : '&';
   text_ += escape(key) + "=" + escape(value);
   return *this;

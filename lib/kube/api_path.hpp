@@ -16,6 +16,8 @@ std::string escape(std::string_view text);
 class Query {
  public:
   Query& add(std::string_view key, std::string_view value);
+  // Also where the value is empty.
+  Query& add_always(std::string_view key, std::string_view value);
   // "?a=b&c=d", or "" when nothing was added.
   const std::string& text() const { return text_; }
 

@@ -1,5 +1,6 @@
 #include "kube/credentials.hpp"
 
+#include <algorithm>
 #include <cctype>
 
 #include "kube/kubeconfig_entry.hpp"
@@ -31,6 +32,12 @@ std::string escape_key(const std::string& key) {
   return out;
 }
 
+// The shorter one, in tenths of a second, for people to read.
+base::Duration within(base::Duration limit, base::Duration remaining) {
+  using Tenths = std::chrono::duration<std::int64_t, std::deci>;
+  return std::chrono::ceil<Tenths>(std::min(limit, remaining));
+}
+
 class SignedTransport final : public Transport {
  public:
   SignedTransport(const Connection& connection, ExecSurroundings surroundings, MakeTransport make, base::Clock& clock)
@@ -46,22 +53,15 @@ class SignedTransport final : public Transport {
   }
 
   Result<HttpResponse> send(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
-    const base::Deadline limit = connection_.request_timeout > base::Duration::zero()
-                                     ? deadline.sooner(base::Deadline::after(clock_, connection_.request_timeout))
-                                     : deadline;
-    for (bool again = false;; again = true) {
-      const Result<Signature> signature = credentials_.current(stop);
-      if (!signature) return signature.error();
-      const Result<Transport*> transport = transport_for(*signature);
-      if (!transport) return transport.error();
-      Result<HttpResponse> answer = (*transport)->send(signed_request(request, *signature), limit, stop);
-      const bool refused = answer && answer->status == 401;
-      if (!refused || !credentials_.refused(signature->generation) || again) return answer;
-    }
+    return ask<HttpResponse>(&Transport::send, request, deadline, stop);
+  }
+
+  Result<Upgrade> upgrade(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
+    return ask<Upgrade>(&Transport::upgrade, request, deadline, stop);
   }
 
   StreamHandle stream(const HttpRequest& request, StreamSink sink) override {
-    const Result<Signature> signature = credentials_.current({});
+    const Result<Signature> signature = credentials_.current(base::Deadline::never(), {});
     if (!signature) {
       sink.end(signature.error());
       return {};
@@ -84,6 +84,31 @@ class SignedTransport final : public Transport {
   }
 
  private:
+  static int status_of(const HttpResponse& answer) { return answer.status; }
+  static int status_of(const Upgrade& answer) { return answer.response.status; }
+
+  // Once more with renewed credentials after a 401.
+  template <typename Answer>
+  Result<Answer> ask(Result<Answer> (Transport::*how)(const HttpRequest&, const base::Deadline&, std::stop_token),
+                     const HttpRequest& request, const base::Deadline& deadline, const std::stop_token& stop) {
+    const base::Deadline limit = connection_.request_timeout > base::Duration::zero()
+                                     ? deadline.sooner(base::Deadline::after(clock_, connection_.request_timeout))
+                                     : deadline;
+    for (bool again = false;; again = true) {
+      const Result<Signature> signature = credentials_.current(deadline, stop);
+      if (!signature) return signature.error();
+      const Result<Transport*> transport = transport_for(*signature);
+      if (!transport) return transport.error();
+      Result<Answer> answer = ((*transport)->*how)(signed_request(request, *signature), limit, stop);
+      // A later certificate of the plugin that cannot be used comes when something has been sent.
+      if (!answer && answer.error().code() == ErrorCode::usage && signature->generation > 1) {
+        return answer.error().with_code(ErrorCode::unauthenticated);
+      }
+      const bool refused = answer && status_of(*answer) == 401;
+      if (!refused || !credentials_.refused(signature->generation) || again) return answer;
+    }
+  }
+
   HttpRequest signed_request(HttpRequest request, const Signature& signature) const {
     if (!signature.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + signature.token.reveal());
     for (auto& header : impersonation_headers(connection_.as)) request.headers.push_back(std::move(header));
@@ -121,13 +146,20 @@ Credentials::Credentials(Connection connection, ExecSurroundings surroundings, b
   signature_ = {0, connection_.token, connection_.certificate_pem, connection_.key_pem};
 }
 
-Result<Signature> Credentials::current(const std::stop_token& stop) {
+Result<Signature> Credentials::current(const base::Deadline& deadline, const std::stop_token& stop) {
   const std::lock_guard lock(mutex_);
   if (connection_.exec) {
     const bool expired = expires_ && clock_.wall_now() >= *expires_;
     if (signature_.generation != 0 && !stale_ && !expired) return signature_;
-    Result<ExecCredential> fresh = run_exec_plugin(connection_, surroundings_, stop);
-    if (!fresh) return fresh.error();
+    ExecSurroundings surroundings = surroundings_;
+    surroundings.limit = within(surroundings.limit, deadline.remaining(clock_));
+    surroundings.interactive_limit = within(surroundings.interactive_limit, deadline.remaining(clock_));
+    Result<ExecCredential> fresh = run_exec_plugin(connection_, surroundings, stop);
+    if (!fresh) {
+      // Before the first run nothing has been sent.
+      const bool first = signature_.generation == 0 && fresh.error().code() == ErrorCode::unauthenticated;
+      return first ? fresh.error().with_code(ErrorCode::usage) : fresh.error();
+    }
     signature_ = {signature_.generation + 1, fresh->token, fresh->certificate_pem, fresh->key_pem};
     expires_ = fresh->expires;
     stale_ = false;

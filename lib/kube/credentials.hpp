@@ -32,8 +32,9 @@ class Credentials {
  public:
   // `clock` must outlive it.
   Credentials(Connection connection, ExecSurroundings surroundings, base::Clock& clock);
-  // Errors as run_exec_plugin. A token file that cannot be read any more leaves the last token in place.
-  base::Result<Signature> current(const std::stop_token& stop);
+  // A plugin is ended at the deadline, if its own limit is not sooner. Errors as run_exec_plugin, but for usage in place of unauthenticated
+  // at the first run: nothing has been sent so far. A token file that cannot be read any more leaves the last token in place.
+  base::Result<Signature> current(const base::Deadline& deadline, const std::stop_token& stop);
   // The server did not accept that generation: the next current() renews. False: there is nothing that could be renewed.
   bool refused(std::uint64_t generation);
 
@@ -50,9 +51,10 @@ class Credentials {
 
 using MakeTransport = std::function<base::Result<std::unique_ptr<Transport>>(const Connection&)>;
 
-// A transport that adds Authorization and Impersonate-* headers, keeps --request-timeout, asks once more with renewed credentials after a
-// 401, and is made anew when a plugin gives another client certificate. A stream that is refused with 401 ends as unavailable if renewing
-// can help. `make` makes what it stands on; called once here, errors are passed on. `clock` must outlive it.
+// A transport that adds Authorization and Impersonate-* headers, keeps --request-timeout (of an upgrade: until its answer), asks once more
+// with renewed credentials after a 401, and is made anew when a plugin gives another client certificate. A stream that is refused with 401
+// ends as unavailable if renewing can help. `make` makes what it stands on; called once here, errors are passed on. `clock` must outlive
+// it.
 base::Result<std::unique_ptr<Transport>> make_signed_transport(const Connection& connection, ExecSurroundings surroundings,
                                                                MakeTransport make, base::Clock& clock);
 

@@ -1,28 +1,24 @@
-// The only file that includes curl, and longer than others for that reason: options, the thread that drives the multi handle, and its
-// errors in our words. What can be decided without curl lives in exchange, mailbox, request_scheduler, server_address and tls_trust.
+// Ordinary requests and streams: the thread that drives curl's multi handle. Options and errors are in curl_transport_handle, connections
+// that leave HTTP in curl_transport_upgrade; what can be decided without curl lives in exchange, mailbox, request_scheduler,
+// server_address, tls_trust and upgrade_answer.
 #include "kube/curl_transport.hpp"
 
 #include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <map>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
-#include "base/text.hpp"
+#include "kube/curl_transport_handle.hpp"
+#include "kube/curl_transport_upgrade.hpp"
 #include "kube/exchange.hpp"
 #include "kube/mailbox.hpp"
 #include "kube/request_scheduler.hpp"
-#include "kube/server_address.hpp"
 #include "kube/tls_trust.hpp"
 
 namespace vmbackup::kube {
@@ -37,44 +33,12 @@ constexpr std::size_t k_most_requests_http1 = 8;
 // Never 1: after a GOAWAY the old connection, kept open by a watch, would be the only one for ever.
 constexpr long k_most_connections = 4;
 
-// All that is the same for every request of one transport.
-struct Settings {
-  Connection connection;
-  TransportOptions options;
-  ServerAddress address;
-  std::string bundle;  // path of the system's authorities, where the connection brings none
-  bool http2 = true;
-};
-
-struct EasyFree {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct MultiFree {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct ListFree {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-// One easy handle. Kept and used again: each has some 70 kB of its own.
-struct Slot {
-  std::unique_ptr<CURL, EasyFree> easy;
+// A handle and the request it serves. Kept and used again: each has some 70 kB of its own.
+struct Slot : CurlHandle {
   std::unique_ptr<curl_slist, ListFree> headers;
-  std::array<char, CURL_ERROR_SIZE> words{};
   std::shared_ptr<Exchange> exchange;
   std::size_t sent = 0;
-  std::unique_ptr<curl_slist, ListFree> connect_to;
   RequestScheduler* scheduler = nullptr;
-  CURLcode failed = CURLE_OK;
-
-  template <typename T>
-  void set(CURLoption option, T value) {
-    const CURLcode code = curl_easy_setopt(easy.get(), option, value);
-    if (failed == CURLE_OK) failed = code;
-  }
-  void set_blob(CURLoption option, const std::string& bytes) {
-    curl_blob blob{const_cast<char*>(bytes.data()), bytes.size(), CURL_BLOB_NOCOPY};
-    set(option, &blob);
-  }
 };
 
 extern "C" {
@@ -100,68 +64,9 @@ static std::size_t vmbackup_on_send(char* data, std::size_t size, std::size_t co
   return length;
 }
 
-// Sent bytes that nobody acknowledges end the connection after this time; the keepalive below covers the quiet ones.
-static int vmbackup_on_socket(void* milliseconds, curl_socket_t socket, curlsocktype) {
-  const unsigned limit = *static_cast<const unsigned*>(milliseconds);
-  setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
-  return CURL_SOCKOPT_OK;
-}
-
 }  // extern "C"
 
-long milliseconds(base::Duration duration) {
-  return static_cast<long>(
-      std::clamp<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count(), 1, 86'400'000));
-}
-
-void set_trust(Slot& slot, const Settings& settings) {
-  const Connection& connection = settings.connection;
-  slot.set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  // The library's built-in paths would be trusted besides ours.
-  slot.set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  slot.set(CURLOPT_PROXY_CAPATH, static_cast<const char*>(nullptr));
-  if (connection.insecure_skip_tls_verify) {
-    for (const CURLoption option :
-         {CURLOPT_SSL_VERIFYPEER, CURLOPT_SSL_VERIFYHOST, CURLOPT_PROXY_SSL_VERIFYPEER, CURLOPT_PROXY_SSL_VERIFYHOST}) {
-      slot.set(option, 0L);
-    }
-  } else if (!connection.ca_pem.empty()) {
-    slot.set(CURLOPT_CAINFO, static_cast<const char*>(nullptr));
-    slot.set(CURLOPT_PROXY_CAINFO, static_cast<const char*>(nullptr));
-    slot.set_blob(CURLOPT_CAINFO_BLOB, connection.ca_pem);
-    slot.set_blob(CURLOPT_PROXY_CAINFO_BLOB, connection.ca_pem);
-  } else if (!settings.bundle.empty()) {
-    slot.set(CURLOPT_CAINFO, settings.bundle.c_str());
-    slot.set(CURLOPT_PROXY_CAINFO, settings.bundle.c_str());
-  }
-  if (!connection.certificate_pem.empty()) slot.set_blob(CURLOPT_SSLCERT_BLOB, connection.certificate_pem);
-  if (!connection.key_pem.empty()) slot.set_blob(CURLOPT_SSLKEY_BLOB, connection.key_pem.reveal());
-}
-
-// What is the same for every request. It has to be: another value of a TLS option means another connection.
-void set_common(Slot& slot, const Settings& settings, const unsigned& user_timeout) {
-  slot.set(CURLOPT_NOSIGNAL, 1L);
-  slot.set(CURLOPT_PROTOCOLS_STR, "http,https");
-  slot.set(CURLOPT_FOLLOWLOCATION, 0L);
-  slot.set(CURLOPT_PATH_AS_IS, 1L);
-  slot.set(CURLOPT_HTTP_VERSION, static_cast<long>(settings.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-  slot.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(settings.options.connect_timeout));
-  slot.set(CURLOPT_TCP_KEEPALIVE, 1L);
-  slot.set(CURLOPT_TCP_KEEPIDLE, std::max(1L, milliseconds(settings.options.idle_keepalive) / 1000));
-  slot.set(CURLOPT_TCP_KEEPINTVL, std::max(1L, milliseconds(settings.options.idle_keepalive) / 3000));
-  slot.set(CURLOPT_SOCKOPTFUNCTION, vmbackup_on_socket);
-  slot.set(CURLOPT_SOCKOPTDATA, const_cast<unsigned*>(&user_timeout));
-  slot.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  if (!settings.options.user_agent.empty()) slot.set(CURLOPT_USERAGENT, settings.options.user_agent.c_str());
-  // Always set: otherwise curl would read the environment, in its own way.
-  slot.set(CURLOPT_PROXY, settings.address.proxy.c_str());
-  slot.set(CURLOPT_NOPROXY, "");
-  if (!settings.address.connect_to.empty()) {
-    slot.connect_to.reset(curl_slist_append(nullptr, settings.address.connect_to.c_str()));
-    slot.set(CURLOPT_CONNECT_TO, slot.connect_to.get());
-  }
-  set_trust(slot, settings);
-  slot.set(CURLOPT_ERRORBUFFER, slot.words.data());
+void add_callbacks(Slot& slot) {
   slot.set(CURLOPT_PRIVATE, &slot);
   slot.set(CURLOPT_HEADERFUNCTION, vmbackup_on_head);
   slot.set(CURLOPT_HEADERDATA, &slot);
@@ -179,7 +84,7 @@ void add_header(Slot& slot, const std::string& line) {
 }
 
 // What differs from request to request; all of it is set each time, since the handle has served another before.
-void set_request(Slot& slot, const Settings& settings, bool fresh, bool wait_for_connection) {
+void set_request(Slot& slot, const CurlSettings& settings, bool fresh, bool wait_for_connection) {
   const HttpRequest& request = slot.exchange->request();
   slot.sent = 0;
   slot.words[0] = 0;
@@ -226,64 +131,19 @@ bool connection_is_lost(CURLcode code) {
   }
 }
 
-Error unavailable(const std::string& message) { return Error(ErrorCode::unavailable, message); }
-
-Error describe(CURLcode code, const Slot& slot, const Settings& settings) {
-  const std::string& server = settings.address.label;
-  const std::string words = slot.words[0] != 0 ? slot.words.data() : curl_easy_strerror(code);
-  if (slot.exchange->too_long()) {
-    return Error(ErrorCode::invalid,
-                 "the answer of " + server + " is longer than " + std::to_string(slot.exchange->request().most_bytes) + " bytes");
-  }
-  if (code == CURLE_PEER_FAILED_VERIFICATION || speaks_of_tls(words)) {
-    TlsFailure failure{0, words, server, settings.address.tls_name};
-    curl_easy_getinfo(slot.easy.get(), CURLINFO_SSL_VERIFYRESULT, &failure.verify_result);
-    return describe_tls_failure(failure);
-  }
-  long os_error = 0;
-  curl_easy_getinfo(slot.easy.get(), CURLINFO_OS_ERRNO, &os_error);
-  const std::string why = os_error != 0 ? std::system_category().message(static_cast<int>(os_error)) : base::printable(words, 300);
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-      return unavailable("cannot find the address of the server " + server + ": " + base::printable(words, 300));
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      return unavailable("cannot find the address of the proxy for " + server + ": " + base::printable(words, 300));
-    case CURLE_COULDNT_CONNECT:
-      return unavailable("cannot connect to the server " + server + ": " + why);
-    case CURLE_PROXY:
-      return unavailable("the proxy does not lead to " + server + ": " + base::printable(words, 300));
-    case CURLE_OPERATION_TIMEDOUT:
-      return unavailable("cannot connect to the server " + server + ": no connection within " +
-                         base::format_duration(settings.options.connect_timeout));
-    case CURLE_SSL_CONNECT_ERROR:
-      return unavailable("the connection to " + server + " broke off while it was being secured: " + base::printable(words, 300));
-    case CURLE_SSL_CERTPROBLEM:
-      return Error(ErrorCode::invalid, "the client certificate or its key cannot be used: " + base::printable(words, 300));
-    case CURLE_SSL_CACERT_BADFILE:
-      return Error(ErrorCode::invalid, "the certificate authority for " + server + " cannot be used: " + base::printable(words, 300));
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-      return Error(ErrorCode::invalid, server + " does not speak HTTP: " + base::printable(words, 300));
-    case CURLE_BAD_CONTENT_ENCODING:
-      return Error(ErrorCode::invalid, "the answer of " + server + " cannot be unpacked: " + base::printable(words, 300));
-    case CURLE_OUT_OF_MEMORY:
-    case CURLE_FAILED_INIT:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
-    case CURLE_UNKNOWN_OPTION:
-    case CURLE_NOT_BUILT_IN:
-      return Error(ErrorCode::internal, "cannot make a request: " + base::printable(words, 300));
-    default:
-      return unavailable("the connection to " + server + " was lost: " + base::printable(words, 300));
-  }
+// Why the request of a slot failed.
+Error failure_of(CURLcode code, const Slot& slot, const CurlSettings& settings) {
+  if (!slot.exchange->too_long()) return describe(code, slot, settings);
+  return Error(ErrorCode::invalid, "the answer of " + settings.address.label + " is longer than " +
+                                       std::to_string(slot.exchange->request().most_bytes) + " bytes");
 }
 
 // Drives one multi handle. Made and destroyed anywhere, all else on its own thread.
 class Engine {
  public:
-  Engine(const Settings& settings, std::shared_ptr<Mailbox> mailbox)
+  Engine(const CurlSettings& settings, std::shared_ptr<Mailbox> mailbox)
       : settings_(settings),
         mailbox_(std::move(mailbox)),
-        user_timeout_(static_cast<unsigned>(milliseconds(settings.options.idle_keepalive))),
         multi_(curl_multi_init()),
         scheduler_(settings.http2 ? k_most_requests : k_most_requests_http1) {
     curl_multi_setopt(multi_.get(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
@@ -311,9 +171,8 @@ class Engine {
   void end_all();
   std::unique_ptr<Slot> take_slot();
 
-  const Settings& settings_;
+  const CurlSettings& settings_;
   const std::shared_ptr<Mailbox> mailbox_;
-  const unsigned user_timeout_;
   std::vector<std::unique_ptr<Slot>> idle_;
   std::map<const Exchange*, std::unique_ptr<Slot>> running_;
   std::unique_ptr<CURLM, MultiFree> multi_;
@@ -354,7 +213,8 @@ void Engine::give_up(const Mailbox::Dropped& dropped) {
   if (scheduler_.drop(*dropped.exchange)) return;
   const auto found = running_.find(dropped.exchange.get());
   if (found == running_.end()) return;
-  if (dropped.too_slow && !dropped.exchange->answered()) {
+  // A stream that has begun is too slow only when it is said to be dead.
+  if (dropped.too_slow && (dropped.exchange->is_stream() || !dropped.exchange->answered())) {
     doubtful_ = true;
     scheduler_.lost();
   }
@@ -372,13 +232,9 @@ std::unique_ptr<Slot> Engine::take_slot() {
     return slot;
   }
   auto slot = std::make_unique<Slot>();
-  slot->easy.reset(curl_easy_init());
   slot->scheduler = &scheduler_;
-  if (slot->easy == nullptr) {
-    slot->failed = CURLE_OUT_OF_MEMORY;
-  } else {
-    set_common(*slot, settings_, user_timeout_);
-  }
+  set_connection(*slot, settings_);
+  add_callbacks(*slot);
   return slot;
 }
 
@@ -387,7 +243,7 @@ void Engine::start(std::shared_ptr<Exchange> exchange) {
   slot.exchange = std::move(exchange);
   if (slot.failed == CURLE_OK) set_request(slot, settings_, doubtful_, settings_.http2 && !http1_);
   if (slot.failed == CURLE_OK && curl_multi_add_handle(multi_.get(), slot.easy.get()) != CURLM_OK) slot.failed = CURLE_FAILED_INIT;
-  if (slot.failed != CURLE_OK) end(slot, describe(slot.failed, slot, settings_));
+  if (slot.failed != CURLE_OK) end(slot, failure_of(slot.failed, slot, settings_));
 }
 
 void Engine::note_protocol() {
@@ -411,7 +267,7 @@ void Engine::collect_finished() {
     if (connection_is_lost(code)) scheduler_.lost();
     // A head that was cut off is no error to curl over HTTP/1.1.
     const bool whole = code == CURLE_OK && slot->exchange->answered();
-    end(*slot, whole ? std::nullopt : std::optional<Error>(describe(code == CURLE_OK ? CURLE_GOT_NOTHING : code, *slot, settings_)));
+    end(*slot, whole ? std::nullopt : std::optional<Error>(failure_of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, *slot, settings_)));
   }
 }
 
@@ -433,9 +289,21 @@ void Engine::end_all() {
   for (const std::shared_ptr<Exchange>& exchange : scheduler_.drain()) exchange->finish(closed);
 }
 
+Error not_allowed() { return Error(ErrorCode::invalid, "the request holds characters that HTTP does not allow"); }
+
+bool is_allowed(const HttpRequest& request) {
+  const auto bad = [](std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
+  };
+  const bool bad_header = std::any_of(request.headers.begin(), request.headers.end(),
+                                      [&](const auto& header) { return bad(header.first) || bad(header.second); });
+  return request.target.substr(0, 1) == "/" && !bad(request.target) && request.target.find(' ') == std::string::npos &&
+         !bad(request.method) && !bad_header;
+}
+
 class CurlTransport final : public Transport {
  public:
-  CurlTransport(Settings settings, base::Clock& clock) : settings_(std::move(settings)), clock_(clock) {}
+  CurlTransport(CurlSettings settings, base::Clock& clock) : settings_(std::move(settings)), clock_(clock) {}
 
   base::Result<HttpResponse> send(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
     if (stop.stop_requested()) return Error(ErrorCode::cancelled, "the request was given up");
@@ -451,36 +319,33 @@ class CurlTransport final : public Transport {
     }
   }
 
+  base::Result<Upgrade> upgrade(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
+    if (!is_allowed(request)) return not_allowed();
+    return curl_upgrade(settings_, request, clock_, deadline, stop);
+  }
+
   StreamHandle stream(const HttpRequest& request, StreamSink sink) override {
     const auto exchange = std::make_shared<Exchange>(request, std::move(sink));
     if (auto begun = begin(exchange); !begun) {
       exchange->finish(begun.error());
       return {};
     }
-    return StreamHandle([exchange, mailbox = mailbox_] {
+    const auto drop = [exchange, mailbox = mailbox_](bool too_slow) {
       exchange->give_up();
-      mailbox->drop(exchange, false);
-    });
+      mailbox->drop(exchange, too_slow);
+    };
+    return StreamHandle([drop] { drop(false); }, [drop] { drop(true); });
   }
 
  private:
   base::Result<void> begin(const std::shared_ptr<Exchange>& exchange) {
-    const HttpRequest& request = exchange->request();
-    const auto bad = [](std::string_view text) {
-      return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
-    };
-    const bool bad_header = std::any_of(request.headers.begin(), request.headers.end(),
-                                        [&](const auto& header) { return bad(header.first) || bad(header.second); });
-    if (request.target.substr(0, 1) != "/" || bad(request.target) || request.target.find(' ') != std::string::npos || bad(request.method) ||
-        bad_header) {
-      return Error(ErrorCode::invalid, "the request holds characters that HTTP does not allow");
-    }
+    if (!is_allowed(exchange->request())) return not_allowed();
     std::call_once(started_, [this] { engine_ = std::make_unique<Engine>(settings_, mailbox_); });
     if (!mailbox_->begin(exchange)) return Error(ErrorCode::cancelled, "the connection to " + settings_.address.label + " was closed");
     return {};
   }
 
-  const Settings settings_;
+  const CurlSettings settings_;
   base::Clock& clock_;
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::once_flag started_;
@@ -515,15 +380,16 @@ std::vector<std::pair<std::string, std::string>> transport_libraries() {
 base::Result<std::unique_ptr<Transport>> make_curl_transport(const Connection& connection, const TransportOptions& options,
                                                              base::Clock& clock) {
   if (!curl_is_ready()) return Error(ErrorCode::internal, "libcurl cannot be started");
-  Settings settings;
+  CurlSettings settings;
   settings.connection = connection;
   settings.options = options;
+  settings.user_timeout = static_cast<unsigned>(curl_milliseconds(options.idle_keepalive));
   base::Result<ServerAddress> address = address_of(connection);
   if (!address) return address.error();
   settings.address = std::move(address).value();
   if (auto checked = check_pem(connection); !checked) return checked.error();
   if (settings.address.tls && connection.ca_pem.empty() && !connection.insecure_skip_tls_verify) {
-    base::Result<std::string> bundle = find_system_bundle();
+    base::Result<std::string> bundle = find_bundle(connection);
     if (!bundle) return bundle.error();
     settings.bundle = std::move(bundle).value();
   }

@@ -44,9 +44,9 @@ std::string exec_info(const ExecPlugin& plugin, const Connection& connection, bo
     if (!connection.tls_server_name.empty()) cluster.set("tls-server-name", connection.tls_server_name);
     if (connection.insecure_skip_tls_verify) cluster.set("insecure-skip-tls-verify", true);
     if (!connection.ca_pem.empty()) cluster.set("certificate-authority-data", base::base64_encode(connection.ca_pem));
-    if (!connection.proxy_url.empty()) cluster.set("proxy-url", connection.proxy_url);
+    if (!connection.proxy_url.empty() && !connection.proxy_from_environment) cluster.set("proxy-url", connection.proxy_url);
     if (connection.disable_compression) cluster.set("disable-compression", true);
-    if (!plugin.cluster_config.is_null()) cluster.set("config", plugin.cluster_config);
+    cluster.set("config", plugin.cluster_config);  // kubectl gives null, too
     spec.set("cluster", cluster);
   }
   return json::dump(json::Value::object({{"kind", "ExecCredential"}, {"apiVersion", plugin.api_version}, {"spec", spec}}));

@@ -19,6 +19,14 @@ bool in_cluster(const KubeconfigSource& source) {
          std::filesystem::is_regular_file(source.service_account + "/token", ignored);
 }
 
+std::string in_cluster_namespace(const KubeconfigSource& source) {
+  // [client_config.go: inClusterClientConfig.Namespace]
+  std::string name = variable_of(source.variables, "POD_NAMESPACE");
+  if (!name.empty()) return name;
+  if (const Result<std::string> file = read_file(source.service_account + "/namespace")) name = base::trim(*file);
+  return name.empty() ? "default" : name;
+}
+
 Result<Connection> in_cluster_connection(const KubeconfigSource& source) {
   const std::string what = "the service account of this pod";
   Connection connection;
@@ -27,9 +35,6 @@ Result<Connection> in_cluster_connection(const KubeconfigSource& source) {
   const std::string host = variable_of(source.variables, "KUBERNETES_SERVICE_HOST");
   const std::string port = variable_of(source.variables, "KUBERNETES_SERVICE_PORT");
   connection.server = "https://" + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
-  if (!source.server.empty())
-    connection.server = source.server.find("://") == std::string::npos ? "https://" + source.server : source.server;
-  while (connection.server.back() == '/') connection.server.pop_back();
   if (!is_clean(connection.server) || connection.server.find('@') != std::string::npos) {
     return Error(ErrorCode::invalid, what + ": the server's address holds what no address can");
   }
@@ -49,21 +54,13 @@ Result<Connection> in_cluster_connection(const KubeconfigSource& source) {
     connection.token = *std::move(token);
   }
   if (!is_clean(connection.token.reveal())) return Error(ErrorCode::invalid, what + ": the token holds what no HTTP header can carry");
-  // Clear text carries no credentials.
-  if (connection.server.rfind("https://", 0) != 0) {
-    connection.token = Secret();
-    connection.token_file.clear();
-  }
   connection.as = source.as;
   if (connection.as.user.empty() && (!connection.as.uid.empty() || !connection.as.groups.empty())) {
     return Error(ErrorCode::usage, "groups or uid to act as, but no user", "name one with --as");
   }
-  if (const Result<std::string> ns = read_file(source.service_account + "/namespace")) {
-    const std::string name(base::trim(*ns));
-    if (!name.empty()) connection.ns = name;
-  }
-  if (!source.ns.empty()) connection.ns = source.ns;
-  connection.proxy_url = proxy_of_environment(connection.server, source.variables);
+  connection.ns = source.ns.empty() ? in_cluster_namespace(source) : source.ns;
+  use_bundle_of_environment(source, connection);
+  if (std::optional<Error> error = use_proxy_of_environment(source, connection)) return *error;
   return connection;
 }
 

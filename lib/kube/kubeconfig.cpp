@@ -57,11 +57,19 @@ Result<Chosen> choose_named_by(const std::string& by, const KubeconfigEntries& e
   return Error(ErrorCode::not_found, by + " the " + kind + " " + in_quotes(name) + ", which does not exist", hint_for(name, entries, kind));
 }
 
-Result<std::string> server_of(const Chosen& cluster, std::string server, bool has_tls_settings) {
+Result<std::string> server_of(const Chosen& cluster, std::string server) {
   if (server.empty()) return cluster.refuse("it has no server");
-  // client-go: an address without a scheme is https if there are TLS settings (rest/url_utils.go).
-  if (server.find("://") == std::string::npos) server = (has_tls_settings ? "https://" : "http://") + server;
+  // kubectl: an address without a scheme is one of clear text, and may have no path. TLS settings change nothing, since they are looked at
+  // only after that. [client-go/tools/clientcmd/client_config.go: ClientConfig, rest/url_utils.go]
+  if (server.find("://") == std::string::npos) {
+    if (const std::size_t slash = server.find('/'); slash != std::string::npos && slash + 1 < server.size()) {
+      return cluster.refuse("server: " + in_quotes(server) + " has a path, but no scheme", "write https:// before it");
+    }
+    server.insert(0, "http://");
+  }
   const std::size_t host = server.find("://") + 3;
+  std::transform(server.begin(), server.begin() + static_cast<std::ptrdiff_t>(host), server.begin(),
+                 [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
   const std::string scheme = server.substr(0, host);
   const std::string rest = server.substr(host);
   const bool bad_rest = rest.empty() || rest.front() == '/' || rest.front() == ':' || rest.find_first_of("?#@\\") != std::string::npos;
@@ -74,14 +82,13 @@ Result<std::string> server_of(const Chosen& cluster, std::string server, bool ha
   return server;
 }
 
-std::optional<Error> check_proxy(const Chosen& cluster, const std::string& proxy) {
-  if (proxy.empty()) return std::nullopt;
-  const std::string scheme = proxy.substr(0, proxy.find("://"));
-  const bool known = scheme == "http" || scheme == "https" || scheme == "socks5";
-  // The address may hold a password: it is not shown.
-  if (!known || scheme.size() + 3 >= proxy.size() || !is_clean(proxy)) {
-    return cluster.refuse("proxy-url: expected http://, https:// or socks5:// and a host");
-  }
+// The file's proxy, or else the environment's.
+std::optional<Error> resolve_proxy(const Chosen& cluster, const std::string& proxy, const KubeconfigSource& source,
+                                   Connection& connection) {
+  if (proxy.empty()) return use_proxy_of_environment(source, connection);
+  Result<std::string> checked = checked_proxy(proxy, false);
+  if (!checked) return checked.error().wrap(cluster.what + ": proxy-url");
+  connection.proxy_url = *std::move(checked);
   return std::nullopt;
 }
 
@@ -92,8 +99,10 @@ Result<std::string> resolve_ca(const Chosen& cluster, const json::Reader& reader
     insecure = true;
     return std::string();
   }
-  if (!source.certificate_authority.empty()) insecure = flag_insecure;
-  return inline_or_file(cluster, reader, "certificate-authority", source.certificate_authority);
+  if (source.certificate_authority.empty()) return inline_or_file(cluster, reader, "certificate-authority", {});
+  insecure = flag_insecure;
+  const json::Value nothing;
+  return inline_or_file(cluster, {nothing, cluster.what}, "certificate-authority", source.certificate_authority);
 }
 
 // The settings of the cluster for plugins. [client-go/tools/clientcmd/client_config.go: execConfig]
@@ -111,7 +120,7 @@ std::optional<Error> resolve_cluster(const Chosen& cluster, const KubeconfigSour
   connection.tls_server_name = reader.string("tls-server-name");
   // Another server is hardly known by the old one's name.
   if (!source.server.empty() || !source.tls_server_name.empty()) connection.tls_server_name = source.tls_server_name;
-  connection.proxy_url = reader.string("proxy-url");
+  const std::string proxy = reader.string("proxy-url");
   connection.insecure_skip_tls_verify = reader.optional_bool("insecure-skip-tls-verify").value_or(false);
   connection.disable_compression =
       reader.optional_bool("disable-compression").value_or(false) || source.disable_compression.value_or(false);
@@ -125,12 +134,17 @@ std::optional<Error> resolve_cluster(const Chosen& cluster, const KubeconfigSour
   }
   if (!is_clean(connection.tls_server_name))
     return cluster.refuse("tls-server-name: " + in_quotes(connection.tls_server_name) + " is no name");
-  if (std::optional<Error> error = check_proxy(cluster, connection.proxy_url)) return error;
-  Result<std::string> address = server_of(cluster, server, connection.insecure_skip_tls_verify || !connection.ca_pem.empty());
+  Result<std::string> address = server_of(cluster, server);
   if (!address) return address.error();
   connection.server = *std::move(address);
-  if (connection.proxy_url.empty()) connection.proxy_url = proxy_of_environment(connection.server, source.variables);
-  return std::nullopt;
+  return resolve_proxy(cluster, proxy, source, connection);
+}
+
+// kubectl: in a pod, a context without namespace means the pod's. [merged_client_builder.go: Namespace]
+std::string namespace_of(const KubeconfigSource& source, const std::string& of_context) {
+  if (!source.ns.empty()) return source.ns;
+  if (!of_context.empty()) return of_context;
+  return in_cluster(source) ? in_cluster_namespace(source) : "default";
 }
 
 // The flags name the server (and the user is anonymous or in the flags, too): no file is needed.
@@ -143,11 +157,12 @@ std::optional<Error> resolve_cluster_and_user(const KubeconfigSource& source, co
   const std::string user_name = source.user.empty() ? reader.string("user") : source.user;
   const std::string ns = reader.string("namespace");
   if (const std::optional<Error> error = reader.error()) return error;
-  if (!ns.empty()) connection.ns = ns;
-  if (!source.ns.empty()) connection.ns = source.ns;
+  connection.ns = namespace_of(source, ns);
 
+  // A name that leads nowhere is passed over only where flags stand in for what it should lead to. One given by a flag has to be there.
+  const bool cluster_by_flags = !source.server.empty() && source.cluster.empty() && config.clusters.count(cluster_name) == 0;
   Chosen cluster{{}, &k_no_entry, "the connection by flags"};
-  if (!cluster_name.empty()) {
+  if (!cluster_name.empty() && !cluster_by_flags) {
     Result<Chosen> chosen = choose_named_by(source.cluster.empty() ? context.what + " names" : std::string("--cluster names"),
                                             config.clusters, cluster_name, "cluster");
     if (!chosen) return chosen.error();
@@ -156,8 +171,10 @@ std::optional<Error> resolve_cluster_and_user(const KubeconfigSource& source, co
     return context.refuse("it names no cluster");
   }
   if (std::optional<Error> error = resolve_cluster(cluster, source, connection)) return error;
+  const bool user_by_flags =
+      (!source.token.empty() || !source.client_certificate.empty()) && source.user.empty() && config.users.count(user_name) == 0;
   Chosen user{{}, &k_no_entry, "the user by flags"};
-  if (!user_name.empty()) {
+  if (!user_name.empty() && !user_by_flags) {
     Result<Chosen> chosen =
         choose_named_by(source.user.empty() ? context.what + " names" : std::string("--user names"), config.users, user_name, "user");
     if (!chosen) return chosen.error();
@@ -170,17 +187,27 @@ std::optional<Error> resolve_cluster_and_user(const KubeconfigSource& source, co
 
 }  // namespace
 
-std::string Chosen::path_of(const std::string& path) const { return (std::filesystem::path(entry->file).parent_path() / path).string(); }
+std::string Chosen::path_of(const std::string& path) const {
+  if (std::filesystem::path(path).is_absolute()) return path;
+  // As client-go joins them: absolute, and "a/../b" is "b", whether there is an "a" or not.
+  std::error_code ignored;
+  const std::filesystem::path file = std::filesystem::absolute(entry->file, ignored);
+  return (file.parent_path() / path).lexically_normal().string();
+}
 
 bool is_clean(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
 Result<std::string> inline_or_file(const Chosen& chosen, const json::Reader& reader, const std::string& key, const std::string& flag) {
-  const std::string data = flag.empty() ? reader.string(key + "-data") : std::string();
+  const std::string data = reader.string(key + "-data");
   const std::string path = flag.empty() ? reader.string(key) : flag;
   if (const std::optional<Error> error = reader.error()) return *error;
   const std::string what = flag.empty() ? chosen.what + ": " + key : "--" + key;
+  // kubectl refuses that, too: which of them is meant nobody can tell. [client-go/tools/clientcmd/validation.go]
+  if (!data.empty() && !path.empty()) {
+    return chosen.refuse((flag.empty() ? key : "--" + key) + " and " + key + "-data exclude each other", "remove one of them");
+  }
   std::string content;
   if (!data.empty()) {
     Result<std::string> decoded = base::base64_decode(data);
@@ -199,31 +226,39 @@ Result<std::string> inline_or_file(const Chosen& chosen, const json::Reader& rea
   return content;
 }
 
+void use_bundle_of_environment(const KubeconfigSource& source, Connection& connection) {
+  // As Go reads them, and so kubectl. [crypto/x509/root_unix.go]
+  connection.bundle_file = variable_of(source.variables, "SSL_CERT_FILE");
+  connection.bundle_folder = variable_of(source.variables, "SSL_CERT_DIR");
+}
+
 Result<Connection> load_connection(const KubeconfigSource& source) {
+  const Result<MergedKubeconfig> config = read_kubeconfigs(source);
+  if (!config) return config.error();
+  // kubectl's order: files and flags, then the cluster around us where those say nothing. A service account's token is for that cluster
+  // alone, so not where a flag names a server. [merged_client_builder.go]
+  const bool by_name = !source.context.empty() || !source.cluster.empty() || !source.user.empty();
+  const bool says_nothing = config->current_context.empty() && !by_name && source.server.empty();
+  if (says_nothing && in_cluster(source)) return in_cluster_connection(source);
+  if (config->nothing && (source.server.empty() || by_name)) return *config->nothing;
   Connection connection;
   connection.request_timeout = source.request_timeout;
-  const Result<MergedKubeconfig> config = read_kubeconfigs(source);
-  const bool none = !config && config.error().code() == ErrorCode::not_found && source.explicit_path.empty();
-  if (!config && !none) return config.error();
-  // kubectl's order: files and flags, then the cluster around us. [merged_client_builder.go]
-  const bool nothing_named = source.context.empty() && source.cluster.empty() && source.user.empty();
-  if (none && nothing_named && in_cluster(source)) return in_cluster_connection(source);
-  if (none && (source.server.empty() || !nothing_named)) return config.error();
-  const MergedKubeconfig merged = config ? *config : MergedKubeconfig();
-  Chosen context{{}, &k_no_entry, none ? "the connection by flags" : files_of(merged)};
-  if (!merged.current_context.empty() || !source.context.empty() || (source.server.empty() && source.cluster.empty())) {
-    const Result<std::string> name = choose_context(source, merged);
+  Chosen context{{}, &k_no_entry, config->nothing ? "the connection by flags" : files_of(*config)};
+  if (!config->current_context.empty() || !source.context.empty() || (source.server.empty() && source.cluster.empty())) {
+    const Result<std::string> name = choose_context(source, *config);
     if (!name) return name.error();
-    context = choose(merged.contexts, *name, "context");
+    context = choose(config->contexts, *name, "context");
     connection.context = *name;
   }
-  if (const std::optional<Error> error = resolve_cluster_and_user(source, merged, context, connection)) return *error;
+  if (const std::optional<Error> error = resolve_cluster_and_user(source, *config, context, connection)) return *error;
+  use_bundle_of_environment(source, connection);
   return connection;
 }
 
 Result<KubeconfigNames> kubeconfig_names(const KubeconfigSource& source) {
   const Result<MergedKubeconfig> config = read_kubeconfigs(source);
   if (!config) return config.error();
+  if (config->nothing) return *config->nothing;
   return KubeconfigNames{names_of(config->contexts), names_of(config->clusters), names_of(config->users)};
 }
 

@@ -54,12 +54,15 @@ struct Connection {
   std::string context;          // name of the context used, empty with none
   std::string ns = "default";   // the context's namespace
   std::string ca_pem;           // empty: the system's bundle
+  std::string bundle_file;      // SSL_CERT_FILE: stands in for the system's bundle
+  std::string bundle_folder;    // SSL_CERT_DIR, beside it; hashed names, as OpenSSL has them
   std::string certificate_pem;  // client certificate, may be empty
   Secret key_pem;
   Secret token;
   std::string token_file;  // where `token` comes from and is read again; empty: from no file
   std::string tls_server_name;
-  std::string proxy_url;  // empty: none; what the environment says is in it already
+  std::string proxy_url;                // empty: none; what the environment says is in it already
+  bool proxy_from_environment = false;  // proxy_url comes from there, not from the file
   bool insecure_skip_tls_verify = false;
   bool disable_compression = false;
   Impersonation as;
@@ -93,7 +96,7 @@ struct KubeconfigSource {
 };
 
 // Finds, reads, merges (first file wins per name, as kubectl does) and resolves. Relative paths count from their own file. Flags win over
-// files; a pod's service account counts where neither names a server. [client-go/tools/clientcmd/client_config.go,
+// files; a pod's service account counts where neither names a context or server. [client-go/tools/clientcmd/client_config.go,
 // merged_client_builder.go] usage: flags that contradict each other. invalid: a file that is unreadable, malformed, empty, too large;
 // not_found: no configuration at all, unknown context ("did you mean"), context that names an unknown cluster or user. Every message names
 // the file and the entry; none holds a secret.

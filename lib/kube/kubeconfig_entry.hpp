@@ -38,6 +38,9 @@ std::optional<base::Error> resolve_user(const Chosen& user, const KubeconfigSour
 // The token in a file, without blanks around it. invalid: unreadable, empty, or nothing that a header can carry.
 base::Result<Secret> read_token(const std::string& path);
 
+// Which authorities count where the connection brings none.
+void use_bundle_of_environment(const KubeconfigSource& source, Connection& connection);
+
 // Value of NAME in "NAME=value" lines; empty where there is none.
 std::string variable_of(const std::vector<std::string>& variables, std::string_view name);
 

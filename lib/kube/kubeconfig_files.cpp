@@ -58,12 +58,13 @@ FoundFiles find_files(const KubeconfigSource& source) {
     const bool known = std::find(found.paths.begin(), found.paths.end(), path) != found.paths.end();
     if (!path.empty() && !known) found.paths.push_back(path);
   }
-  if (found.paths.empty() && !source.home.empty()) found.paths.push_back(source.home + "/.kube/config");
+  if (source.kubeconfig_env.empty() && !source.home.empty()) found.paths.push_back(source.home + "/.kube/config");
   return found;
 }
 
 Error no_files(const KubeconfigSource& source, const std::vector<std::string>& looked) {
   std::string why = "KUBECONFIG and HOME are not set";
+  if (!source.kubeconfig_env.empty()) why = "KUBECONFIG names no file: " + printable(source.kubeconfig_env);
   if (looked.size() == 1) why = printable(looked.front()) + " does not exist";
   if (looked.size() > 1) why = "none of the files in KUBECONFIG exists: " + printable(source.kubeconfig_env);
   return {ErrorCode::not_found, "no kubeconfig: " + why, k_where_from};
@@ -89,10 +90,14 @@ std::optional<Error> add_entries(const json::Reader& root, const std::string& li
 std::optional<Error> add_file(const std::string& file, const json::Value& document, MergedKubeconfig& merged) {
   const json::Reader root(document, name_of(file));
   const std::string kind = root.string("kind");
+  const std::string version = root.string("apiVersion");
   const std::string current_context = root.string("current-context");
   if (const std::optional<Error> error = root.error()) return error;
   if (!kind.empty() && kind != "Config") {
     return Error(ErrorCode::invalid, name_of(file) + ": it holds a " + printable(kind) + ", not a kubeconfig (kind: Config)");
+  }
+  if (!version.empty() && version != "v1") {
+    return Error(ErrorCode::invalid, name_of(file) + ": its apiVersion is " + printable(version) + "; only v1 is known");
   }
   if (merged.current_context.empty()) merged.current_context = current_context;
   if (std::optional<Error> error = add_entries(root, "contexts", "context", file, merged.contexts)) return error;
@@ -129,7 +134,6 @@ Result<std::string> read_file(const std::string& path, const std::string& what) 
 Result<MergedKubeconfig> read_kubeconfigs(const KubeconfigSource& source) {
   const FoundFiles found = find_files(source);
   MergedKubeconfig merged;
-  std::optional<Error> empty_file;
   for (const std::string& path : found.paths) {
     const Result<std::string> content = read_file(path, "kubeconfig ");
     if (!content && content.error().code() == ErrorCode::not_found && !found.must_exist) continue;
@@ -138,15 +142,18 @@ Result<MergedKubeconfig> read_kubeconfigs(const KubeconfigSource& source) {
     if (!document) return document.error().wrap(name_of(path));
     if (document->is_null()) {
       // Beside others an empty file does no harm; kubectl lets it pass, too.
-      if (!empty_file) empty_file = Error(ErrorCode::invalid, name_of(path) + ": it is empty", k_where_from);
+      if (!merged.nothing) merged.nothing = Error(ErrorCode::invalid, name_of(path) + ": it is empty", k_where_from);
       continue;
     }
     if (const std::optional<Error> error = add_file(path, *document, merged)) return *error;
     merged.files.push_back(path);
   }
-  if (!merged.files.empty()) return merged;
-  if (empty_file) return *empty_file;
-  return no_files(source, found.paths);
+  if (!merged.files.empty()) {
+    merged.nothing.reset();
+  } else if (!merged.nothing) {
+    merged.nothing = no_files(source, found.paths);
+  }
+  return merged;
 }
 
 }  // namespace vmbackup::kube

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,17 +19,19 @@ struct KubeconfigEntry {
 };
 using KubeconfigEntries = std::map<std::string, KubeconfigEntry>;
 
+// What all files say together. `nothing` is why there is no configuration at all: no file (not_found), or only empty ones (invalid).
 struct MergedKubeconfig {
   std::vector<std::string> files;  // those that were read, in order
   std::string current_context;
   KubeconfigEntries contexts;
   KubeconfigEntries clusters;
   KubeconfigEntries users;
+  std::optional<base::Error> nothing;
 };
 
-// --kubeconfig alone, or else every file of KUBECONFIG that exists, or else ~/.kube/config. Of entries with one name, and of
-// current-context, that of the first file counts (client-go tools/clientcmd/loader.go).
-// not_found: no file at all. invalid: a file that is no kubeconfig.
+// --kubeconfig alone, or else every file of KUBECONFIG that exists (none of them: no file), or else ~/.kube/config. Of entries with one
+// name, and of current-context, that of the first file counts (client-go tools/clientcmd/loader.go).
+// not_found: --kubeconfig is missing. invalid: a file that is no kubeconfig.
 base::Result<MergedKubeconfig> read_kubeconfigs(const KubeconfigSource& source);
 
 // The whole content. not_found: there is none; invalid: directory, unreadable, longer than 16 MiB. Messages name the path, never content.

@@ -34,11 +34,9 @@ std::optional<Error> resolve_token(const Chosen& user, const json::Reader& reade
   Secret token = Secret(reader.string("token"));
   std::string path = reader.string("tokenFile");
   if (std::optional<Error> error = reader.error()) return error;
-  if (!source.token.empty()) {
-    token = source.token;
-    path.clear();
-  }
-  // client-go: the file counts, and the token stands in where the file cannot be read (tools/clientcmd/api/types.go).
+  if (!source.token.empty()) token = source.token;
+  // client-go: the file counts, and the token, also that of the flag, stands in where the file cannot be read
+  // (tools/clientcmd/api/types.go).
   if (!path.empty()) {
     path = user.path_of(path);
     Result<Secret> read = read_token(path);
@@ -134,10 +132,13 @@ std::optional<Error> resolve_user(const Chosen& user, const KubeconfigSource& so
   if (std::optional<Error> error = resolve_impersonation(user, reader, source, connection.as)) return error;
   Result<std::string> certificate = inline_or_file(user, reader, "client-certificate", source.client_certificate);
   if (!certificate) return certificate.error();
-  Result<std::string> key = inline_or_file(user, reader, "client-key", source.client_key);
-  if (!key) return key.error();
-  if (certificate->empty() != key->empty()) {
-    return user.refuse(key->empty() ? "client-certificate without client-key" : "client-key without client-certificate");
+  std::string key;
+  // kubectl does not look at a key without a certificate.
+  if (!certificate->empty()) {
+    Result<std::string> read = inline_or_file(user, reader, "client-key", source.client_key);
+    if (!read) return read.error();
+    key = *std::move(read);
+    if (key.empty()) return user.refuse("client-certificate without client-key");
   }
   const json::Reader exec = reader.member("exec");
   if (exec.present()) {
@@ -154,11 +155,10 @@ std::optional<Error> resolve_user(const Chosen& user, const KubeconfigSource& so
     connection.token = Secret();
     connection.token_file.clear();
     connection.exec.reset();
-    connection.as = Impersonation();
     return std::nullopt;
   }
   connection.certificate_pem = *std::move(certificate);
-  connection.key_pem = Secret(*std::move(key));
+  connection.key_pem = Secret(std::move(key));
   return std::nullopt;
 }
 

@@ -15,7 +15,7 @@ class Mailbox {
  public:
   struct Dropped {
     std::shared_ptr<Exchange> exchange;
-    bool too_slow = false;  // given up because no answer came in time, so the connection is in doubt
+    bool too_slow = false;  // given up because no answer, or nothing more of a stream, came in time, so the connection is in doubt
   };
   struct Mail {
     std::vector<std::shared_ptr<Exchange>> begun;

@@ -116,4 +116,26 @@ std::string proxy_of_environment(const std::string& server, const std::vector<st
   return proxy;
 }
 
+base::Result<std::string> checked_proxy(const std::string& proxy, bool of_environment) {
+  const std::size_t end = std::min(proxy.find("://"), proxy.size());
+  std::string scheme = proxy.substr(0, end);
+  std::transform(scheme.begin(), scheme.end(), scheme.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+  const bool known = scheme == "http" || scheme == "https" || scheme == "socks5" || (of_environment && scheme == "socks5h");
+  if (!known || end + 3 >= proxy.size() || !is_clean(proxy)) {
+    return base::Error(base::ErrorCode::invalid, "expected http://, https:// or socks5:// and a host");
+  }
+  return scheme + proxy.substr(end);
+}
+
+std::optional<base::Error> use_proxy_of_environment(const KubeconfigSource& source, Connection& connection) {
+  const std::string proxy = proxy_of_environment(connection.server, source.variables);
+  if (proxy.empty()) return std::nullopt;
+  base::Result<std::string> checked = checked_proxy(proxy, true);
+  const bool tls = connection.server.rfind("https://", 0) == 0;
+  if (!checked) return checked.error().wrap(std::string("the environment's ") + (tls ? "HTTPS_PROXY" : "HTTP_PROXY"));
+  connection.proxy_url = *std::move(checked);
+  connection.proxy_from_environment = true;
+  return std::nullopt;
+}
+
 }  // namespace vmbackup::kube

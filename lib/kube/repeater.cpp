@@ -44,6 +44,13 @@ base::Duration retry_after(const HttpResponse& response) {
   return std::chrono::seconds(std::clamp<std::int64_t>(seconds, 0, 86'400));
 }
 
+Error refusal(const HttpResponse& answer, const Order& order) {
+  Error error = error_of_response(answer, order.what);
+  if (answer.status == 403 && !order.hint.empty()) error = error.with_hint(order.hint);
+  if (answer.status == 401) error = error.with_hint(k_unauthorized_hint);
+  return error;
+}
+
 }  // namespace
 
 Repeater::Repeater(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log)
@@ -80,21 +87,35 @@ Outcome Repeater::send(const Order& order, const Call& call, const std::stop_tok
 Outcome Repeater::send_once(const Order& order, const base::Deadline& deadline, const std::stop_token& stop) {
   const base::TimePoint begun = clock_.now();
   base::Result<HttpResponse> answer = transport_->send(order.request, deadline, stop);
-  const std::string took = base::format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - begun));
-  const std::string line = order.request.method + " " + order.request.target + " ";
-  if (!answer) {
-    log(line + base::to_string(answer.error().code()) + " " + took);
-    return {answer.error().wrap(order.what)};
-  }
+  note(order, begun, answer ? std::to_string(answer->status) : base::to_string(answer.error().code()));
+  if (!answer) return {answer.error().wrap(order.what)};
   reached_ = true;
-  log(line + std::to_string(answer->status) + " " + took);
   log_warnings(*answer);
   const int status = answer->status;
   if (status >= 200 && status < 300) return {std::move(answer), status};
-  Error error = error_of_response(*answer, order.what);
-  if (status == 403 && !order.hint.empty()) error = error.with_hint(order.hint);
-  if (status == 401) error = error.with_hint(k_unauthorized_hint);
-  return {std::move(error), status, false, status == 429 || status == 503 ? retry_after(*answer) : base::Duration::zero()};
+  return {refusal(*answer, order), status, false, status == 429 || status == 503 ? retry_after(*answer) : base::Duration::zero()};
+}
+
+base::Result<Upgrade> Repeater::upgrade(const Order& order, const base::Deadline& deadline, const std::stop_token& stop) {
+  const base::TimePoint begun = clock_.now();
+  base::Result<Upgrade> answer = transport_->upgrade(order.request, deadline, stop);
+  note(order, begun, answer ? std::to_string(answer->response.status) : base::to_string(answer.error().code()));
+  if (!answer) return answer.error().wrap(order.what);
+  reached_ = true;
+  log_warnings(answer->response);
+  const HttpResponse& response = answer->response;
+  // Whoever may not gets a Status. This is how Go's WebSocket says that it knows no protocol of the offer.
+  // [golang.org/x/net/websocket/server.go: newServerConn]
+  if (response.status == 403 && response.body.empty()) {
+    return Error(ErrorCode::invalid, order.what + ": the server knows none of the WebSocket protocols that were offered");
+  }
+  if (response.status != 101) return refusal(response, order);
+  return answer;
+}
+
+void Repeater::note(const Order& order, base::TimePoint begun, const std::string& how) const {
+  const std::string took = base::format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - begun));
+  log(order.request.method + " " + order.request.target + " " + how + " " + took);
 }
 
 // RFC 9111's Warning header as the API server uses it: 299 - "text". [apimachinery/pkg/util/net/http.go: ParseWarningHeader]

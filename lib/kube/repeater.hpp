@@ -39,11 +39,15 @@ class Repeater {
   Repeater(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log);
 
   Outcome send(const Order& order, const Call& call, const std::stop_token& stop);
+  // One try, never repeated: a connection with status 101, or the error that kube::Client promises.
+  base::Result<Upgrade> upgrade(const Order& order, const base::Deadline& deadline, const std::stop_token& stop);
   Transport& transport() { return *transport_; }
+  base::Clock& clock() { return clock_; }
   void log(const std::string& line) const;
 
  private:
   Outcome send_once(const Order& order, const base::Deadline& deadline, const std::stop_token& stop);
+  void note(const Order& order, base::TimePoint begun, const std::string& how) const;
   void log_warnings(const HttpResponse& response) const;
 
   std::unique_ptr<Transport> transport_;

@@ -4,9 +4,12 @@
 
 #include "kube/api_path.hpp"
 #include "kube/discovery.hpp"
+#include "kube/exec_channel.hpp"
+#include "kube/exec_session.hpp"
 #include "kube/repeater.hpp"
 #include "kube/status_error.hpp"
 #include "kube/watch_stream.hpp"
+#include "kube/websocket_handshake.hpp"
 
 namespace vmbackup::kube {
 namespace {
@@ -15,6 +18,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+constexpr std::size_t k_most_body = std::size_t{256} << 20;
 constexpr base::Duration k_list_patience = std::chrono::minutes(2);
 // Server-side apply wants to know who applies.
 constexpr const char* k_field_manager = "kubectl-vmbackup";
@@ -44,7 +48,7 @@ std::string can_i(const std::string& verb, const Resource& resource, const std::
 
 Result<json::Value> parse_body(const HttpResponse& response, const std::string& what) {
   if (response.body.empty()) return json::Value();
-  Result<json::Value> value = json::parse(response.body);
+  Result<json::Value> value = json::parse(response.body, k_most_body, k_unread);
   if (!value) return value.error().wrap(what + ": the answer cannot be read");
   return value;
 }
@@ -56,22 +60,20 @@ Result<json::Value> parse_object(const HttpResponse& response, const std::string
 }
 
 // Items of a list carry no apiVersion and kind of their own where the kind is built in.
-json::Value complete(const json::Value& item, const Resource& resource) {
-  if (item.find("kind") != nullptr && item.find("apiVersion") != nullptr) return item;
-  json::Object members;
-  members.reserve(item.members().size() + 2);
-  members.emplace_back("apiVersion", resource.group.empty() ? resource.version : resource.group + "/" + resource.version);
-  members.emplace_back("kind", resource.kind);
-  for (const json::Member& member : item.members()) {
-    if (member.first != "kind" && member.first != "apiVersion") members.push_back(member);
+void complete(json::Value& item, const Resource& resource) {
+  if (item.find("kind") != nullptr && item.find("apiVersion") != nullptr) return;
+  const std::string version = resource.group.empty() ? resource.version : resource.group + "/" + resource.version;
+  json::Object members = item.take_members();
+  item = json::Value::object({{"apiVersion", version}, {"kind", resource.kind}});
+  for (json::Member& member : members) {
+    if (member.first != "kind" && member.first != "apiVersion") item.set(member.first, std::move(member.second));
   }
-  return json::Value::object(std::move(members));
 }
 
 class RestClient final : public Client {
  public:
-  RestClient(std::unique_ptr<Transport> transport, const Connection& connection, base::Clock& clock, RequestLog log)
-      : repeater_(std::move(transport), clock, std::move(log)), token_(connection.token) {}
+  RestClient(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log)
+      : repeater_(std::move(transport), clock, std::move(log)) {}
 
   Result<json::Value> get(const Resource& resource, const Name& name, const Call& call, std::stop_token stop) override {
     return read_object(resource, name, {}, call, stop);
@@ -82,8 +84,8 @@ class RestClient final : public Client {
     return read_object(resource, name, subresource, call, stop);
   }
 
-  Result<ObjectList> list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
-                          std::stop_token stop) override;
+  Result<ListPage> list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& from,
+                             const Call& call, std::stop_token stop) override;
   Result<json::Value> create(const Resource& resource, const std::string& ns, const json::Value& object, const Call& call,
                              std::stop_token stop) override;
   Result<json::Value> patch(const Resource& resource, const Name& name, PatchType type, const json::Value& body, const Call& call,
@@ -95,18 +97,16 @@ class RestClient final : public Client {
   WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                     int source) override;
   Result<json::Value> get_document(const std::string& path, const Call& call, std::stop_token stop) override;
+  Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) override;
   Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) override;
 
  private:
   Result<json::Value> read_object(const Resource& resource, const Name& name, const std::string& subresource, const Call& call,
                                   const std::stop_token& stop);
-  Result<json::Value> list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& next,
-                                const Call& call, const std::stop_token& stop);
   HttpRequest request(std::string method, std::string target, const json::Value* body = nullptr,
                       const char* content_type = "application/json") const;
 
   Repeater repeater_;
-  const Secret token_;
 };
 
 HttpRequest RestClient::request(std::string method, std::string target, const json::Value* body, const char* content_type) const {
@@ -114,7 +114,6 @@ HttpRequest RestClient::request(std::string method, std::string target, const js
   request.method = std::move(method);
   request.target = std::move(target);
   request.headers.emplace_back("Accept", "application/json");
-  if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_.reveal());
   if (body != nullptr) {
     request.headers.emplace_back("Content-Type", content_type);
     request.body = json::dump(*body);
@@ -136,14 +135,14 @@ Result<json::Value> RestClient::read_object(const Resource& resource, const Name
   return subresource.empty() ? parse_object(*outcome.answer, order.what) : parse_body(*outcome.answer, order.what);
 }
 
-Result<json::Value> RestClient::list_page(const Resource& resource, const std::string& ns, const ListOptions& options,
-                                          const std::string& next, const Call& call, const std::stop_token& stop) {
+Result<ListPage> RestClient::list_page(const Resource& resource, const std::string& ns, const ListOptions& options, const std::string& from,
+                                       const Call& call, std::stop_token stop) {
   const Result<std::string> path = collection_path(resource, ns);
   if (!path) return path.error();
   Query query;
   query.add("labelSelector", options.label_selector).add("fieldSelector", options.field_selector);
   if (options.page_size > 0) query.add("limit", std::to_string(options.page_size));
-  query.add("continue", next);
+  query.add("continue", from);
   Order order;
   order.request = request("GET", *path + query.text());
   if (options.names_only) order.request.headers.front().second = k_only_metadata;
@@ -153,29 +152,14 @@ Result<json::Value> RestClient::list_page(const Resource& resource, const std::s
   order.patience = k_list_patience;
   const Outcome outcome = repeater_.send(order, call, stop);
   if (!outcome.answer) return outcome.answer.error();
-  return parse_object(*outcome.answer, order.what);
-}
-
-Result<ObjectList> RestClient::list(const Resource& resource, const std::string& ns, const ListOptions& options, const Call& call,
-                                    std::stop_token stop) {
-  ListOptions page_options = options;
-  ObjectList list;
-  std::string next;
-  for (;;) {
-    const Result<json::Value> page = list_page(resource, ns, page_options, next, call, stop);
-    if (!page && !next.empty() && page.error().reason() == k_expired) {
-      // The server has forgotten the state that the pages were cut from. All at once cannot be forgotten in between.
-      list = ObjectList{};
-      next.clear();
-      page_options.page_size = 0;
-      continue;
-    }
-    if (!page) return page.error();
-    for (const json::Value& item : page->path({"items"}).items()) list.items.push_back(complete(item, resource));
-    list.resource_version = page->path({"metadata", "resourceVersion"}).as_string();
-    next = page->path({"metadata", "continue"}).as_string();
-    if (next.empty()) return list;
-  }
+  Result<json::Value> answer = parse_object(*outcome.answer, order.what);
+  if (!answer) return answer.error();
+  ListPage page;
+  if (json::Value* items = answer->find("items"); items != nullptr) page.items = items->take_items();
+  for (json::Value& item : page.items) complete(item, resource);
+  page.resource_version = answer->path({"metadata", "resourceVersion"}).as_string();
+  page.next = answer->path({"metadata", "continue"}).as_string();
+  return page;
 }
 
 Result<json::Value> RestClient::create(const Resource& resource, const std::string& ns, const json::Value& object, const Call& call,
@@ -246,6 +230,10 @@ Result<json::Value> RestClient::put_subresource(const Resource& resource, const 
   if (call.dry_run) sent.set("dryRun", json::Value::array({"All"}));
   Order order;
   order.request = request("PUT", *path, sent.is_null() ? nullptr : &sent);
+  // virt-api's freeze and unfreeze give no JSON, and answer 406 to who takes nothing else. [kubevirt 1.9.0, pkg/virt-api/api.go]
+  for (auto& [name_of_header, value] : order.request.headers) {
+    if (name_of_header == "Accept") value = "application/json, */*";
+  }
   order.what = subresource + " " + object_label(resource, name);
   order.hint = can_i("update", resource, name.ns, subresource);
   const Outcome outcome = repeater_.send(order, call, stop);
@@ -272,7 +260,31 @@ WatchHandle RestClient::watch(const Resource& resource, const std::string& ns, c
   sink.end = [stream](Result<HttpResponse> end) { stream->end(end); };
   // Shared only because a std::function wants to be copied.
   const auto handle = std::make_shared<StreamHandle>(repeater_.transport().stream(watch_request, std::move(sink)));
-  return WatchHandle([handle] { *handle = StreamHandle(); });
+  return WatchHandle([handle] { *handle = StreamHandle(); }, [handle] { handle->doubt(); });
+}
+
+Result<ExecEnd> RestClient::exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) {
+  const Resource pods{"", "v1", "pods", "Pod", true};
+  Order order;
+  order.what = "run a command in " + object_label(pods, pod);
+  order.hint = can_i("get", pods, pod.ns, "exec");
+  if (command.argv.empty()) return Error(ErrorCode::usage, order.what + ": there is no command");
+  if (call.dry_run) return Error(ErrorCode::usage, order.what + ": there is no dry run of a command");
+  const Result<std::string> path = object_path(pods, pod, "exec");
+  if (!path) return path.error();
+  Query query;
+  query.add("container", command.container).add("stdin", command.input ? "true" : "").add("stdout", "true").add("stderr", "true");
+  for (const std::string& word : command.argv) query.add_always("command", word);
+  order.request = request("GET", *path + query.text());
+  // Without the end of its input, which only v5 can tell, a command that reads all of it would never end.
+  const std::vector<std::string> protocols =
+      command.input ? std::vector<std::string>{k_exec_v5} : std::vector<std::string>{k_exec_v5, k_exec_v4};
+  const std::string key = websocket_key();
+  ask_for_websocket(order.request, key, protocols);
+  const Result<Upgrade> upgrade = repeater_.upgrade(order, call.deadline, stop);
+  if (!upgrade) return upgrade.error();
+  if (auto chosen = chosen_protocol(upgrade->response, key, protocols); !chosen) return chosen.error().wrap(order.what);
+  return run_exec_session(*upgrade->bytes, command, order.what, repeater_.clock(), call.deadline, stop);
 }
 
 Result<json::Value> RestClient::get_document(const std::string& path, const Call& call, std::stop_token stop) {
@@ -301,9 +313,8 @@ Result<std::vector<std::string>> RestClient::served_versions(const std::string& 
 
 }  // namespace
 
-std::unique_ptr<Client> make_rest_client(std::unique_ptr<Transport> transport, const Connection& connection, base::Clock& clock,
-                                         RequestLog log) {
-  return std::make_unique<RestClient>(std::move(transport), connection, clock, std::move(log));
+std::unique_ptr<Client> make_rest_client(std::unique_ptr<Transport> transport, base::Clock& clock, RequestLog log) {
+  return std::make_unique<RestClient>(std::move(transport), clock, std::move(log));
 }
 
 }  // namespace vmbackup::kube

@@ -92,6 +92,13 @@ base::Result<ServerAddress> address_of(const Connection& connection) {
   address.proxy = connection.proxy_url;
   // As client-go: a SOCKS proxy resolves the names itself.
   if (address.proxy.substr(0, 9) == "socks5://") address.proxy.replace(0, 9, "socks5h://");
+  if (!address.proxy.empty()) {
+    const std::size_t begin = std::min(connection.proxy_url.find("://") + 3, connection.proxy_url.size());
+    std::string place = connection.proxy_url.substr(begin, connection.proxy_url.find('/', begin) - begin);
+    place.erase(0, place.rfind('@') + 1);
+    address.proxy_label = connection.proxy_url.substr(0, begin) + place;
+    address.proxy_host = place.substr(0, place.front() == '[' ? place.find(']') + 1 : place.find(':'));
+  }
   return address;
 }
 

@@ -19,6 +19,9 @@ struct ServerAddress {
   std::string host_header;
   std::string connect_to;
   std::string proxy;  // empty for none
+  // What may be shown of it: "http://10.0.0.1:3128", without user and password; and its host.
+  std::string proxy_label;
+  std::string proxy_host;
 };
 
 // invalid: no http or https address, or a tls-server-name that is no host name.

@@ -1,5 +1,6 @@
 #include "kube/tls_trust.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 
@@ -38,6 +39,15 @@ base::Result<void> check_key(const std::string& pem) {
   return {};
 }
 
+// Where the authority that we trust has the right name and the wrong key, and no key identifiers tell them apart, OpenSSL checks the
+// signature, and libcurl passes on what its cipher code says of it, with no verify result: "error:06880006:asn1 encoding routines::EVP
+// lib", "error:0200008A:rsa routines::invalid padding". During a handshake the other side's certificate is all that is decoded or checked
+// so.
+bool speaks_of_signature(std::string_view text) {
+  constexpr std::array k_libraries = {"asn1 encoding routines", "rsa routines", "elliptic curve routines", "x509 certificate routines"};
+  return std::any_of(k_libraries.begin(), k_libraries.end(), [&](const char* library) { return contains(text, library); });
+}
+
 // Numbers: X509_V_ERR_* in OpenSSL's include/openssl/x509_vfy.h.
 std::string reason_of(const TlsFailure& failure) {
   switch (failure.verify_result) {
@@ -59,6 +69,9 @@ std::string reason_of(const TlsFailure& failure) {
       break;
   }
   const std::string_view text = failure.text;
+  if (speaks_of_signature(text)) {
+    return "the signature of its certificate does not fit the authority that we trust (another one of the same name?)";
+  }
   if (contains(text, "subject name") || contains(text, "subjectAltName") || contains(text, "host name")) {
     return "its certificate is not for the name " + failure.name;
   }
@@ -80,10 +93,15 @@ std::string refusal_of(std::string_view text) {
 
 }  // namespace
 
-base::Result<std::string> find_system_bundle() {
+base::Result<std::string> find_bundle(const Connection& connection) {
+  if (!connection.bundle_file.empty()) {
+    if (std::ifstream(connection.bundle_file).good()) return connection.bundle_file;
+    return invalid("cannot read " + base::printable(connection.bundle_file) + ", which the environment's SSL_CERT_FILE names");
+  }
   for (const char* path : k_bundles) {
     if (std::ifstream(path).good()) return std::string(path);
   }
+  if (!connection.bundle_folder.empty()) return std::string();
   return base::Error(base::ErrorCode::not_found,
                      "no certificate authority is configured for the cluster, and this system has no bundle of authorities",
                      "set certificate-authority in the kubeconfig, or install the package ca-certificates");
@@ -100,20 +118,23 @@ base::Result<void> check_pem(const Connection& connection) {
 
 bool speaks_of_tls(std::string_view text) {
   return contains(text, " alert ") || contains(text, "wrong version number") || contains(text, "unsupported protocol") ||
-         contains(text, "certificate verify failed") || contains(text, "no protocols available");
+         contains(text, "certificate verify failed") || contains(text, "no protocols available") || speaks_of_signature(text);
 }
 
 base::Error describe_tls_failure(const TlsFailure& failure) {
   const std::string words = base::printable(failure.text, 300);
   if (const std::string reason = reason_of(failure); !reason.empty()) {
-    return base::Error(base::ErrorCode::unauthenticated, "cannot trust the server " + failure.server + ": " + reason).with_causes({words});
+    return base::Error(base::ErrorCode::unauthenticated, "cannot trust the " + failure.who + " " + failure.server + ": " + reason)
+        .with_causes({words});
   }
   if (const std::string refusal = refusal_of(failure.text); !refusal.empty()) {
-    return base::Error(base::ErrorCode::unauthenticated, "the server " + failure.server + " refused the connection: " + refusal)
+    return base::Error(base::ErrorCode::unauthenticated,
+                       "the " + failure.who + " " + failure.server + " refused the connection: " + refusal)
         .with_causes({words});
   }
   if (contains(failure.text, "wrong version number")) {
-    return base::Error(base::ErrorCode::unauthenticated, "the server " + failure.server + " does not speak TLS").with_causes({words});
+    return base::Error(base::ErrorCode::unauthenticated, "the " + failure.who + " " + failure.server + " does not speak TLS")
+        .with_causes({words});
   }
   return base::Error(base::ErrorCode::unauthenticated, "no secure connection to " + failure.server + ": " + words);
 }

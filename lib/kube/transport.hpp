@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "kube/duplex.hpp"
 
 namespace vmbackup::kube {
 
@@ -41,12 +42,16 @@ struct StreamSink {
 class StreamHandle {
  public:
   StreamHandle() = default;
-  explicit StreamHandle(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
-  StreamHandle(StreamHandle&& other) noexcept : cancel_(std::exchange(other.cancel_, nullptr)) {}
+  // `doubt`: see below; may be none.
+  explicit StreamHandle(std::function<void()> cancel, std::function<void()> doubt = {})
+      : cancel_(std::move(cancel)), doubt_(std::move(doubt)) {}
+  StreamHandle(StreamHandle&& other) noexcept
+      : cancel_(std::exchange(other.cancel_, nullptr)), doubt_(std::exchange(other.doubt_, nullptr)) {}
   StreamHandle& operator=(StreamHandle&& other) noexcept {
     if (this != &other) {
       if (cancel_) cancel_();
       cancel_ = std::exchange(other.cancel_, nullptr);
+      doubt_ = std::exchange(other.doubt_, nullptr);
     }
     return *this;
   }
@@ -55,9 +60,24 @@ class StreamHandle {
   ~StreamHandle() {
     if (cancel_) cancel_();
   }
+  // Ends the stream because nothing has come of it although something should have: what is asked next is asked over a new connection.
+  void doubt() {
+    if (doubt_) doubt_();
+    *this = StreamHandle();
+  }
 
  private:
   std::function<void()> cancel_;
+  std::function<void()> doubt_;
+};
+
+// How a server answered a request to change the protocol.
+struct Upgrade {
+  HttpResponse response;  // status 101, or the refusal with its body
+  // After 101: the connection, with what the server has sent after its head. Else null.
+  std::shared_ptr<Duplex> bytes;
+  // Owns the connection; destroying it closes it.
+  StreamHandle connection;
 };
 
 // Errors: unavailable (no connection, broken off; the message says which step and which server), timeout, cancelled, invalid (too long, or
@@ -68,6 +88,9 @@ class Transport {
   virtual ~Transport() = default;
   virtual base::Result<HttpResponse> send(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) = 0;
   virtual StreamHandle stream(const HttpRequest& request, StreamSink sink) = 0;
+  // Sends a GET with headers that ask for another protocol, over HTTP/1.1 and a connection of its own. The deadline and `stop` count until
+  // the answer has come.
+  virtual base::Result<Upgrade> upgrade(const HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) = 0;
 };
 
 }  // namespace vmbackup::kube

@@ -16,6 +16,10 @@ constexpr base::Duration k_first_pause = std::chrono::milliseconds(250);
 constexpr base::Duration k_longest_pause = std::chrono::seconds(15);
 // A watch that ends sooner, and has told nothing, is not begun again at once.
 constexpr base::Duration k_short_watch = std::chrono::seconds(1);
+// A server that was asked for bookmarks sends one a minute, on a timer that ticks every second or so, whether or not anything happens.
+// After two that did not come the connection is dead, though TCP may not know: a proxy or a balancer keeps its half alive.
+// [kubernetes 1.34, apiserver/pkg/storage/cacher: defaultBookmarkFrequency, nextBookmarkTime]
+constexpr base::Duration k_longest_silence = std::chrono::seconds(150);
 
 bool heals(const Error& error) {
   switch (error.code()) {
@@ -34,6 +38,10 @@ const std::string& meta(const json::Value& object, std::string_view key) { retur
 
 Name name_of(const json::Value& object) { return {meta(object, "namespace"), meta(object, "name")}; }
 
+json::Value identity_object(const Name& name, const std::string& uid) {
+  return json::Value::object({{"metadata", json::Value::object({{"namespace", name.ns}, {"name", name.name}, {"uid", uid}})}});
+}
+
 }  // namespace
 
 struct Follower::Source {
@@ -49,25 +57,41 @@ struct Follower::Source {
   base::Backoff backoff{k_first_pause, k_longest_pause};
   std::optional<Error> trouble;  // why it is being tried again
 
-  bool listed = false;
   bool synced = false;
   bool gap = false;  // the next list follows an Expired
   std::string resource_version;
-  std::map<Name, json::Value> known;
+  struct Identity {
+    std::string uid;
+    std::string version;
+  };
+  std::map<Name, Identity> known;
+
+  // A list that is being read.
+  std::string next_page;             // "": the first
+  bool all_at_once = false;          // the server forgot this list between two pages
+  std::map<Name, Identity> missing;  // known, and not in the pages so far
 
   base::TimePoint watch_begun;
+  base::TimePoint heard;  // when the watch last told something, or was begun
   bool watch_told = false;
   WatchHandle handle;
 
   // Each of these adds to `changes` what it finds.
-  void take_list(ObjectList list, std::deque<Change>& changes);
+  // True once the last page was taken.
+  bool take_page(ListPage page, std::deque<Change>& changes);
   void take_event(WatchEvent event, std::deque<Change>& changes);
   // The error to give to the caller, for a required source that will not heal.
   std::optional<Error> take_error(const Error& error, Step retry, base::TimePoint now, std::deque<Change>& changes);
+  // A list or a watch is to be begun when it is due.
+  bool waits() const { return step == Step::list || step == Step::watch; }
+  // When a running watch has been silent for too long.
+  base::TimePoint too_silent() const { return step == Step::watching ? heard + k_longest_silence : base::TimePoint::max(); }
+  // Ends it then; it is begun again where it stopped.
+  void end_if_silent(base::TimePoint now);
 
  private:
   void found(json::Value object, bool only_if_changed, std::deque<Change>& changes);
-  void lost(const Name& name, json::Value last, std::deque<Change>& changes);
+  void lost(const Name& name, const std::string& uid, std::deque<Change>& changes);
   void tell(Change::Type type, json::Value object, std::deque<Change>& changes) {
     changes.push_back({type, number, std::move(object), std::nullopt});
   }
@@ -75,34 +99,42 @@ struct Follower::Source {
 
 void Follower::Source::found(json::Value object, bool only_if_changed, std::deque<Change>& changes) {
   const Name name = name_of(object);
-  const auto before = known.find(name);
-  if (before != known.end()) {
-    const bool same = meta(before->second, "uid") == meta(object, "uid");
-    if (same && only_if_changed && meta(before->second, "resourceVersion") == meta(object, "resourceVersion")) return;
-    if (!same) tell(Change::Type::gone, before->second, changes);
+  const std::string& uid = meta(object, "uid");
+  const std::string& version = meta(object, "resourceVersion");
+  const auto [at, added] = known.try_emplace(name);
+  Identity& before = at->second;
+  if (!added && before.uid == uid) {
+    if (only_if_changed && before.version == version) return;
+  } else if (!added) {
+    tell(Change::Type::gone, identity_object(name, before.uid), changes);
   }
-  known[name] = object;
+  before = {uid, version};
   tell(Change::Type::present, std::move(object), changes);
 }
 
-void Follower::Source::lost(const Name& name, json::Value last, std::deque<Change>& changes) {
+void Follower::Source::lost(const Name& name, const std::string& uid, std::deque<Change>& changes) {
   const auto before = known.find(name);
   // Not told of, so not missed; or the end of an object whose successor is known already.
-  if (before == known.end() || meta(before->second, "uid") != meta(last, "uid")) return;
+  if (before == known.end() || before->second.uid != uid) return;
   known.erase(before);
-  tell(Change::Type::gone, std::move(last), changes);
+  tell(Change::Type::gone, identity_object(name, uid), changes);
 }
 
-void Follower::Source::take_list(ObjectList list, std::deque<Change>& changes) {
+bool Follower::Source::take_page(ListPage page, std::deque<Change>& changes) {
   trouble.reset();
-  resource_version = list.resource_version;
-  step = Step::watch;
+  if (next_page.empty()) missing = known;
   if (std::exchange(gap, false)) tell(Change::Type::gap, {}, changes);
-  std::map<Name, json::Value> missing = known;
-  for (const json::Value& object : list.items) missing.erase(name_of(object));
-  for (auto& [name, last] : missing) lost(name, std::move(last), changes);
-  for (json::Value& object : list.items) found(std::move(object), true, changes);
-  if (!std::exchange(listed, true)) tell(Change::Type::synced, {}, changes);
+  for (json::Value& object : page.items) {
+    missing.erase(name_of(object));
+    found(std::move(object), true, changes);
+  }
+  next_page = std::move(page.next);
+  if (!next_page.empty()) return false;
+  all_at_once = false;
+  for (const auto& [name, last] : std::exchange(missing, {})) lost(name, last.uid, changes);
+  resource_version = std::move(page.resource_version);
+  tell(Change::Type::synced, {}, changes);
+  return true;
 }
 
 void Follower::Source::take_event(WatchEvent event, std::deque<Change>& changes) {
@@ -112,7 +144,7 @@ void Follower::Source::take_event(WatchEvent event, std::deque<Change>& changes)
   const std::string& version = meta(event.object, "resourceVersion");
   if (!version.empty()) resource_version = version;
   if (event.type == WatchEvent::Type::deleted) {
-    lost(name_of(event.object), event.object, changes);
+    lost(name_of(event.object), meta(event.object, "uid"), changes);
   } else if (event.type != WatchEvent::Type::bookmark) {
     found(std::move(event.object), false, changes);
   }
@@ -134,6 +166,14 @@ std::optional<Error> Follower::Source::take_error(const Error& error, Step retry
   step = retry;
   due = now + backoff.next();
   return std::nullopt;
+}
+
+void Follower::Source::end_if_silent(base::TimePoint now) {
+  if (now < too_silent()) return;
+  trouble = Error(ErrorCode::unavailable, "watch " + resource.plural + ": nothing came for " + base::format_duration(k_longest_silence));
+  handle.doubt();
+  step = Step::watch;
+  due = now;
 }
 
 Follower::Follower(Client& client, base::Clock& clock) : client_(client), clock_(clock), queue_(std::make_shared<WatchQueue>()) {}
@@ -161,23 +201,43 @@ bool Follower::synced(int source) const {
   return found != sources_.end() && found->second->synced;
 }
 
+bool Follower::knows(int source, const Name& name) const {
+  const auto found = sources_.find(source);
+  return found != sources_.end() && found->second->known.count(name) > 0;
+}
+
+std::vector<Name> Follower::known(int source, const std::string& ns, const std::string& prefix) const {
+  std::vector<Name> names;
+  const auto found = sources_.find(source);
+  if (found == sources_.end()) return names;
+  const auto& known = found->second->known;
+  for (auto at = known.lower_bound({ns, prefix}); at != known.end() && at->first.ns == ns && at->first.name.starts_with(prefix); ++at) {
+    names.push_back(at->first);
+  }
+  return names;
+}
+
 Result<Change> Follower::next(const base::Deadline& deadline, const std::stop_token& stop) {
   for (;;) {
     if (stop.stop_requested()) return Error(ErrorCode::cancelled, "interrupted while following changes");
     if (!pending_.empty()) return take_pending();
     base::TimePoint wake = deadline.when();
     for (auto& [number, source] : sources_) {
-      if (source->step != Source::Step::list && source->step != Source::Step::watch) continue;
-      if (source->due <= clock_.now()) {
+      if (source->waits() && source->due <= clock_.now()) {
         if (auto error = advance(*source, deadline, stop)) return *std::move(error);
       }
-      const bool waits = source->step == Source::Step::list || source->step == Source::Step::watch;
-      if (waits) wake = std::min(wake, source->due);
+      wake = std::min(wake, source->waits() ? source->due : source->too_silent());
+      // A page is given away before more is read.
+      if (!source->next_page.empty() && !pending_.empty()) break;
     }
     if (!pending_.empty()) continue;
     if (deadline.passed(clock_)) return overdue();
     std::optional<WatchEvent> event = queue_->pop(clock_, base::Deadline::at(wake), stop);
-    if (!event) continue;
+    if (!event) {
+      // Only now: nothing is left that came while the caller was busy elsewhere.
+      for (auto& [number, source] : sources_) source->end_if_silent(clock_.now());
+      continue;
+    }
     if (auto error = take(*std::move(event))) return *std::move(error);
   }
 }
@@ -192,19 +252,25 @@ Change Follower::take_pending() {
 // Begins the list or the watch that is due.
 std::optional<Error> Follower::advance(Source& source, const base::Deadline& deadline, const std::stop_token& stop) {
   if (source.step == Source::Step::list) {
-    const ListOptions options{.label_selector = source.options.label_selector, .field_selector = source.options.field_selector};
+    ListOptions options{.label_selector = source.options.label_selector, .field_selector = source.options.field_selector};
+    if (source.all_at_once) options.page_size = 0;
     // One try: the pauses are made here, so that the other sources are heard meanwhile.
     const Call call{.deadline = deadline, .repeat = false};
-    Result<ObjectList> list = client_.list(source.resource, source.ns, options, call, stop);
-    if (!list) {
-      const Error& error = list.error();
+    Result<ListPage> page = client_.list_page(source.resource, source.ns, options, source.next_page, call, stop);
+    if (!page) {
+      const Error& error = page.error();
       if (error.code() == ErrorCode::cancelled) return error;
+      if (error.reason() == k_expired && !source.next_page.empty()) {
+        source.next_page.clear();
+        source.all_at_once = true;
+        return std::nullopt;
+      }
       return source.take_error(error, Source::Step::list, clock_.now(), pending_);
     }
-    source.take_list(std::move(list).value(), pending_);
+    if (!source.take_page(std::move(page).value(), pending_)) return std::nullopt;
   }
   source.step = Source::Step::watching;
-  source.watch_begun = clock_.now();
+  source.watch_begun = source.heard = clock_.now();
   source.watch_told = false;
   // The old one first: from here on, nothing of it may come.
   source.handle = WatchHandle();
@@ -219,6 +285,7 @@ std::optional<Error> Follower::take(WatchEvent event) {
   if (found == sources_.end()) return std::nullopt;  // unfollowed meanwhile
   Source& source = *found->second;
   if (event.type != WatchEvent::Type::ended) {
+    source.heard = clock_.now();
     source.take_event(std::move(event), pending_);
     return std::nullopt;
   }

@@ -19,8 +19,9 @@ namespace vmbackup::kube {
 struct Change {
   enum class Type {
     present,  // it is there: listed at the start, added, modified, or found changed after a gap
-    gone,     // it is not there any more; `object` is the last state seen
-    synced,   // the first list of this source was told whole: what was not `present` by now does not exist; no object
+    gone,     // it is not there any more; of `object` only its metadata's namespace, name and uid count
+    synced,   // a list of this source (the first, or the one after a gap) was told whole: what was not `present` by now does not exist; no
+              // object
     gap,      // events of this source may have been missed (relisted after 410); no object. Evidence that needs an unbroken watch ends here
     lost,     // an optional source cannot be followed; `error` says why. No more changes of it come
   };
@@ -31,8 +32,10 @@ struct Change {
 };
 
 // One watch per followed kind, for any number of objects. An object that was deleted and made again under the same name gives `gone` (old
-// UID) and then `present` (new UID). A watch that ends is begun again where it stopped; while the server is away it is tried again, with
-// growing pauses, until the caller's deadline. Not thread-safe: one thread uses it. Destroying it ends all its watches.
+// UID) and then `present` (new UID). A watch that ends, or is silent for longer than bookmarks allow, is begun again where it stopped;
+// while the server is away it is tried again, with growing pauses, until the caller's deadline. Of each object only its identity is kept,
+// and lists are read page by page as the changes are taken, so the memory is that of one page and not that of all objects. Not thread-safe:
+// one thread uses it. Destroying it ends all its watches.
 class Follower {
  public:
   Follower(Client& client, base::Clock& clock);
@@ -52,6 +55,10 @@ class Follower {
   void unfollow(int source);
   // True once next() has returned `synced` for the source.
   bool synced(int source) const;
+  // Was told as present, or is about to be, and is there as far as is known.
+  bool knows(int source, const Name& name) const;
+  // Those of them in `ns` whose names begin with `prefix`.
+  std::vector<Name> known(int source, const std::string& ns, const std::string& prefix) const;
 
   // Blocks until the next change. timeout: the deadline passed (causes: what is out of reach, if anything). cancelled: stop was requested.
   // Else the error of a required source that will not heal (unauthenticated, forbidden, not_found, invalid).

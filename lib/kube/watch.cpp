@@ -30,8 +30,14 @@ WatchHandle& WatchHandle::operator=(WatchHandle&& other) noexcept {
   if (this != &other) {
     if (cancel_) cancel_();
     cancel_ = std::exchange(other.cancel_, nullptr);
+    doubt_ = std::exchange(other.doubt_, nullptr);
   }
   return *this;
+}
+
+void WatchHandle::doubt() {
+  if (doubt_) doubt_();
+  *this = WatchHandle();
 }
 
 WatchHandle::~WatchHandle() {

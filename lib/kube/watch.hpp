@@ -53,15 +53,21 @@ class WatchQueue {
 class WatchHandle {
  public:
   WatchHandle() = default;
-  explicit WatchHandle(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
-  WatchHandle(WatchHandle&& other) noexcept : cancel_(std::exchange(other.cancel_, nullptr)) {}
+  // `doubt`: see below; may be none.
+  explicit WatchHandle(std::function<void()> cancel, std::function<void()> doubt = {})
+      : cancel_(std::move(cancel)), doubt_(std::move(doubt)) {}
+  WatchHandle(WatchHandle&& other) noexcept
+      : cancel_(std::exchange(other.cancel_, nullptr)), doubt_(std::exchange(other.doubt_, nullptr)) {}
   WatchHandle& operator=(WatchHandle&& other) noexcept;
   WatchHandle(const WatchHandle&) = delete;
   WatchHandle& operator=(const WatchHandle&) = delete;
   ~WatchHandle();
+  // Ends the watch because it has been silent for too long: the connection under it may be dead, so the next one is to come over another.
+  void doubt();
 
  private:
   std::function<void()> cancel_;
+  std::function<void()> doubt_;
 };
 
 }  // namespace vmbackup::kube

@@ -38,7 +38,7 @@ void WatchStream::data(std::string_view bytes) {
 
 void WatchStream::take_line(std::string_view line) {
   if (base::trim(line).empty()) return;
-  base::Result<json::Value> event = json::parse(line, most_line_);
+  base::Result<json::Value> event = json::parse(line, most_line_, k_unread);
   if (!event) return finish(event.error().wrap(what_ + ": an event cannot be read"));
   const std::string type = event->path({"type"}).as_string();
   json::Value* found = event->find("object");

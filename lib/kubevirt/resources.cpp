@@ -7,6 +7,9 @@ kube::Resource virtual_machines() { return {"kubevirt.io", "v1", "virtualmachine
 kube::Resource virtual_machine_instances() { return {"kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true}; }
 
 kube::Resource namespaces() { return {"", "v1", "namespaces", "Namespace", false}; }
+kube::Resource guest_subresources() {
+  return {"subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true};
+}
 
 kube::Resource vm_snapshots(const std::string& version) {
   return {k_snapshot_group, version, "virtualmachinesnapshots", "VirtualMachineSnapshot", true};

@@ -10,6 +10,8 @@ namespace vmbackup::kubevirt {
 // kubevirt.io/v1 is served since before 1.0. [kubevirt 1.9.0, api/core/v1/register.go]
 kube::Resource virtual_machines();
 kube::Resource virtual_machine_instances();
+// virt-api's aggregated API: freeze, unfreeze, guestosinfo, ... of virtualmachineinstances. [kubevirt 1.9.0, pkg/virt-api/api.go]
+kube::Resource guest_subresources();
 
 // Kubernetes' own.
 kube::Resource namespaces();

@@ -57,6 +57,13 @@ bool condition_is_true(const json::Reader& status, std::string_view type) {
 
 }  // namespace
 
+std::string VirtualMachine::annotation(const std::string& key) const {
+  for (const auto& [word, value] : annotations) {
+    if (word == key) return value;
+  }
+  return {};
+}
+
 base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   const json::Reader root(object, what_of(object, "VirtualMachine"));
   const json::Reader metadata = root.member("metadata");
@@ -66,6 +73,7 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   vm.name = metadata.required_string("name");
   vm.uid = metadata.required_string("uid");
   vm.deleting = metadata.member("deletionTimestamp").present();
+  vm.annotations = metadata.string_map("annotations");
   vm.printable_status = status.string("printableStatus");
   vm.snapshot_in_progress = status.string("snapshotInProgress");
   vm.restore_in_progress = status.string("restoreInProgress");
@@ -93,6 +101,11 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   const json::Reader migration = status.member("migrationState");
   vmi.migrating =
       migration.present() && !migration.optional_bool("completed").value_or(false) && !migration.member("endTimestamp").present();
+  vmi.deleting = metadata.member("deletionTimestamp").present();
+  vmi.node = status.string("nodeName");
+  // [kubevirt 1.9.0, api/core/v1/types.go VirtualMachineInstanceBackupStatus]
+  const json::Reader backup = status.member("changedBlockTracking").member("backupStatus");
+  if (backup.present() && !backup.optional_bool("completed").value_or(false)) vmi.backup_in_progress = backup.string("backupName");
   vmi.fs_freeze_status = status.string("fsFreezeStatus");
   vmi.guest_os_id = status.member("guestOSInfo").string("id");
   status.for_each("volumeStatus", [&](const json::Reader& volume) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -38,11 +39,14 @@ struct VirtualMachine {
   std::string name;
   std::string uid;
   bool deleting = false;
+  std::vector<std::pair<std::string, std::string>> annotations;
   std::string printable_status;      // "Running", "Stopped", ...; empty on a new one
   std::string snapshot_in_progress;  // name of the snapshot that locks it, or empty
   std::string restore_in_progress;
   std::vector<Volume> volumes;
   std::vector<VolumeSnapshotSupport> snapshot_support;  // may be empty on a new VM
+  // Empty where there is none.
+  std::string annotation(const std::string& key) const;
 };
 
 // invalid: a field has another type than the API says; the message holds its path.
@@ -55,7 +59,10 @@ struct VirtualMachineInstance {
   std::string phase;             // "Running", ...
   bool agent_connected = false;  // condition AgentConnected; removed, never False, when the agent leaves
   bool paused = false;
+  bool deleting = false;
   bool migrating = false;               // migrationState without an end
+  std::string node;                     // status.nodeName; another one after a migration
+  std::string backup_in_progress;       // name of the VirtualMachineBackup under way (1.8 and later), or empty
   std::string fs_freeze_status;         // "frozen" or empty; a poll of 5 s
   std::string guest_os_id;              // guestOSInfo.id, empty when unknown
   std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume

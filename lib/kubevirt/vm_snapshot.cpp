@@ -1,6 +1,7 @@
 #include "kubevirt/vm_snapshot.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/text.hpp"
 #include "json/reader.hpp"
@@ -10,6 +11,11 @@
 namespace vmbackup::kubevirt {
 
 namespace {
+
+// [kubevirt 1.9.0, pkg/storage/snapshot/util.go and snapshot.go]
+constexpr std::string_view k_content = "vmsnapshot-content-";
+constexpr std::string_view k_volume_snapshot = "vmsnapshot-";
+constexpr std::string_view k_volume = "-volume-";
 
 // A time that cannot be read counts as absent: a strange clock text must not hide the rest of the object.
 std::optional<base::WallTime> optional_time(const json::Reader& reader, const char* key) {
@@ -114,9 +120,22 @@ json::Value encode(const NewVmSnapshot& snapshot, const std::string& version) {
                               {"spec", std::move(spec)}});
 }
 
-std::string content_name_of(const std::string& snapshot_uid) { return "vmsnapshot-content-" + snapshot_uid; }
+std::string content_name_of(const std::string& snapshot_uid) { return std::string(k_content) + snapshot_uid; }
 
-std::string volume_snapshot_prefix(const std::string& snapshot_uid) { return "vmsnapshot-" + snapshot_uid + "-volume-"; }
+std::string snapshot_uid_of_content(const std::string& name) {
+  return name.starts_with(k_content) ? name.substr(k_content.size()) : std::string();
+}
+
+std::string volume_snapshot_prefix(const std::string& snapshot_uid) {
+  return std::string(k_volume_snapshot) + snapshot_uid + std::string(k_volume);
+}
+
+std::string snapshot_uid_of_volume_snapshot(const std::string& name) {
+  if (!name.starts_with(k_volume_snapshot)) return {};
+  // The name of the volume may hold the same word; a UID does not.
+  const std::size_t end = name.find(k_volume, k_volume_snapshot.size());
+  return end == std::string::npos ? std::string() : name.substr(k_volume_snapshot.size(), end - k_volume_snapshot.size());
+}
 
 base::Result<VmSnapshotContent> decode_vm_snapshot_content(const json::Value& object) {
   const json::Reader root(object, what_of(object, "VirtualMachineSnapshotContent"));
@@ -161,6 +180,7 @@ base::Result<VolumeSnapshot> decode_volume_snapshot(const json::Value& object) {
   snapshot.uid = metadata.required_string("uid");
   snapshot.claim = root.member("spec").member("source").string("persistentVolumeClaimName");
   snapshot.snapshot_class = root.member("spec").string("volumeSnapshotClassName");
+  snapshot.bound_content = status.string("boundVolumeSnapshotContentName");
   snapshot.creation_time = optional_time(status, "creationTime");
   snapshot.ready_to_use = status.optional_bool("readyToUse").value_or(false);
   snapshot.restore_size = status.string("restoreSize");

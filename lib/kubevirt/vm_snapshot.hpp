@@ -93,6 +93,8 @@ struct VmSnapshotContent {
 base::Result<VmSnapshotContent> decode_vm_snapshot_content(const json::Value& object);
 // "vmsnapshot-content-<snapshot UID>". [kubevirt 1.9.0, pkg/storage/snapshot/util.go]
 std::string content_name_of(const std::string& snapshot_uid);
+// The other way; empty for a name of another shape.
+std::string snapshot_uid_of_content(const std::string& name);
 
 struct VolumeSnapshot {
   std::string ns;
@@ -100,6 +102,7 @@ struct VolumeSnapshot {
   std::string uid;
   std::string claim;  // spec.source.persistentVolumeClaimName
   std::string snapshot_class;
+  std::string bound_content;                    // VolumeSnapshotContent, "" before there is one
   std::optional<base::WallTime> creation_time;  // whole seconds; set = the cut was made
   bool ready_to_use = false;
   std::string restore_size;
@@ -108,5 +111,7 @@ struct VolumeSnapshot {
 base::Result<VolumeSnapshot> decode_volume_snapshot(const json::Value& object);
 // "vmsnapshot-<snapshot UID>-volume-", which all VolumeSnapshots of one VirtualMachineSnapshot begin with.
 std::string volume_snapshot_prefix(const std::string& snapshot_uid);
+// The other way, from a whole name; empty for a name of another shape.
+std::string snapshot_uid_of_volume_snapshot(const std::string& name);
 
 }  // namespace vmbackup::kubevirt

@@ -36,6 +36,10 @@ struct Story {
     return backup::list_snapshots(cluster, {.ns = "prod", .vm = vm}, in(1min), {});
   }
 
+  std::vector<backup::SnapshotItem> await(const std::vector<std::string>& names, backup::AwaitState state) {
+    return backup::await_snapshots(cluster, clock, silent, "prod", names, state, in(1min), {});
+  }
+
   test::FakeClock clock;
   test::FakeCluster cluster;
   Silent silent;
@@ -68,12 +72,12 @@ TEST_CASE("a VM without snapshots is an empty list, a VM that never was is an er
 TEST_CASE("showing one, and one that is not there") {
   Story story;
   story.take("db-0", "d1");
-  const base::Result<backup::SnapshotItem> item = backup::show_snapshot(story.cluster, {"prod", "d1"}, story.in(1min), {});
+  const base::Result<backup::SnapshotItem> item = backup::show_snapshot(story.cluster, {"prod", "d1"}, false, story.in(1min), {});
   REQUIRE(item.ok());
   CHECK(item->outcome == backup::Outcome::done);
   CHECK(item->disks.size() == 2);
   CHECK(std::all_of(item->disks.begin(), item->disks.end(), [](const backup::DiskReport& disk) { return disk.cut_time.has_value(); }));
-  const base::Result<backup::SnapshotItem> none = backup::show_snapshot(story.cluster, {"prod", "d2"}, story.in(1min), {});
+  const base::Result<backup::SnapshotItem> none = backup::show_snapshot(story.cluster, {"prod", "d2"}, false, story.in(1min), {});
   REQUIRE_FALSE(none.ok());
   CHECK(none.error().message() == "VirtualMachineSnapshot prod/d2 not found");
   CHECK(none.error().hint() == "did you mean \"d1\"?");
@@ -82,21 +86,40 @@ TEST_CASE("showing one, and one that is not there") {
 TEST_CASE("waiting for one that is ready, that is not there, and that goes") {
   Story story;
   story.take("db-0", "d1");
-  const backup::SnapshotItem ready =
-      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "d1"}, backup::AwaitState::ready, story.in(1min), {});
+  const backup::SnapshotItem ready = story.await({"d1"}, backup::AwaitState::ready).front();
   CHECK(ready.outcome == backup::Outcome::done);
   CHECK(ready.disks.size() == 2);
-  const backup::SnapshotItem none =
-      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "x"}, backup::AwaitState::ready, story.in(1min), {});
+  const backup::SnapshotItem none = story.await({"x"}, backup::AwaitState::ready).front();
   REQUIRE(none.error.has_value());
   CHECK(none.error->code() == ErrorCode::not_found);
-  const backup::SnapshotItem gone =
-      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "x"}, backup::AwaitState::deleted, story.in(1min), {});
+  const backup::SnapshotItem gone = story.await({"x"}, backup::AwaitState::deleted).front();
   CHECK(gone.outcome == backup::Outcome::done);
-  const backup::SnapshotItem stays =
-      backup::await_snapshot(story.cluster, story.clock, story.silent, {"prod", "d1"}, backup::AwaitState::deleted, story.in(1min), {});
+  const backup::SnapshotItem stays = story.await({"d1"}, backup::AwaitState::deleted).front();
   REQUIRE(stays.error.has_value());
   CHECK(stays.error->code() == ErrorCode::timeout);
+}
+
+TEST_CASE("waiting for several: one list and one watch per kind, an item for each in the order of the names") {
+  Story story;
+  story.take("db-0", "d1");
+  story.take("web-0", "w1");
+  story.cluster.forget_requests();
+  const std::vector<backup::SnapshotItem> items = story.await({"w1", "w2", "d1", "x"}, backup::AwaitState::ready);
+  REQUIRE(items.size() == 4);
+  CHECK(items[0].outcome == backup::Outcome::done);
+  CHECK(items[0].vm == "web-0");
+  CHECK(items[0].disks.size() == 1);
+  REQUIRE(items[1].error.has_value());
+  CHECK(items[1].error->message() == "VirtualMachineSnapshot prod/w2 not found");
+  CHECK(items[1].error->hint() == "did you mean \"w1\"?");
+  CHECK(items[2].disks.size() == 2);
+  CHECK(items[2].complete);
+  REQUIRE(items[3].error.has_value());
+  CHECK(items[3].error->hint() == "list them with: kubectl vmbackup list -n prod");
+  const std::vector<test::RequestRecord> requests = story.cluster.requests();
+  // The API version, three kinds, and the names that the suggestions come from.
+  CHECK(std::count_if(requests.begin(), requests.end(), [](const test::RequestRecord& each) { return !each.watch; }) == 5);
+  CHECK(std::count_if(requests.begin(), requests.end(), [](const test::RequestRecord& each) { return each.watch; }) == 3);
 }
 
 TEST_CASE("a delete takes the content along, names everything first, and hits nothing else") {

@@ -49,13 +49,15 @@ struct Stage {
       return cli::Connected{std::shared_ptr<kube::Client>(&cluster, [](kube::Client*) {}), options.ns.empty() ? "default" : options.ns,
                             "c"};
     };
+    backup::Debts debts;
     cli::World world{.streams = {in, out, err},
                      .clock = clock,
                      .environment = {.dumb = true},
                      .stop = stop.get_token(),
                      .signal = [this] { return signal; },
                      .connect = connect,
-                     .random = [] { return 0U; }};
+                     .random = [] { return 0U; },
+                     .debts = debts};
     outcome.code = static_cast<int>(cli::run(world, cli::all_commands(), words));
     return outcome;
   }

@@ -1,6 +1,9 @@
 #include "cli/docs.hpp"
+#include "backup/level.hpp"
 
 #include <doctest/doctest.h>
+
+#include <algorithm>
 
 #include <algorithm>
 
@@ -85,7 +88,7 @@ TEST_CASE("help says it plainly") {
   const std::vector<cli::Command> commands = cli::all_commands();
   const std::string help = cli::command_help(*cli::find_command(commands, "snapshot"), "kubectl vmbackup");
   CHECK(help.find("Usage:\n  kubectl vmbackup snapshot VM [flags]\n") != std::string::npos);
-  CHECK(help.find("does not judge the level of consistency") != std::string::npos);
+  CHECK(help.find("list and show give its snapshots is only inferred") != std::string::npos);
   CHECK(help.find("--dry-run[=HOW]") != std::string::npos);
   const std::string overview = cli::overview(commands, "kubectl-vmbackup");
   CHECK(overview.find("  snapshot     Take a snapshot") != std::string::npos);
@@ -104,7 +107,19 @@ TEST_CASE("man pages") {
   CHECK(names == std::vector<std::string>{"kubectl-vmbackup.1", "kubectl-vmbackup-snapshot.1", "kubectl-vmbackup-list.1",
                                           "kubectl-vmbackup-show.1", "kubectl-vmbackup-wait.1", "kubectl-vmbackup-delete.1",
                                           "kubectl-vmbackup-version.1", "kubectl-vmbackup-completion.1", "kubectl-vmbackup-help.1",
-                                          "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7"});
+                                          "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7", "kubectl-vmbackup-levels.7"});
+}
+
+TEST_CASE("the page on levels explains each level there is, strong to weak") {
+  const std::vector<cli::TextFile> pages = cli::man_pages(cli::all_commands());
+  std::string text = pages.back().second;
+  text.erase(std::remove(text.begin(), text.end(), '\\'), text.end());  // "per\-disk"
+  std::size_t at = 0;
+  for (const backup::Level level : backup::all_levels()) {
+    CAPTURE(std::string(to_string(level)));
+    at = text.find(std::string(".TP\n.B ") + to_string(level) + "\n", at);
+    REQUIRE(at != std::string::npos);
+  }
 }
 
 TEST_CASE("a completion for every shell that the command offers") {

@@ -92,12 +92,12 @@ TEST_CASE("a list, at a terminal and elsewhere") {
   young.disks[0].included = false;
   const std::vector<SnapshotItem> items = {good_item(), young};
   CHECK(cli::snapshot_list_text(items, {.ages = true, .now = at("2026-01-02T08:04:00Z")}) ==
-        "NAME           VM     PHASE       READY   INDICATIONS         DISKS   AGE\n"
-        "db-0-nightly   db-0   Succeeded   true    Online,GuestAgent   1/1     4h59m\n"
-        "db-0-new       db-0   <none>      false   <none>              0/1     4m\n");
+        "NAME           VM     PHASE       READY   LEVEL    INDICATIONS         DISKS   AGE\n"
+        "db-0-nightly   db-0   Succeeded   true    <none>   Online,GuestAgent   1/1     4h59m\n"
+        "db-0-new       db-0   <none>      false   <none>   <none>              0/1     4m\n");
   CHECK(cli::snapshot_list_text({good_item()}, {.namespaces = true}) ==
-        "NAMESPACE   NAME           VM     PHASE       READY   INDICATIONS         DISKS   CREATED\n"
-        "prod        db-0-nightly   db-0   Succeeded   true    Online,GuestAgent   1/1     2026-01-02T03:04:05.000Z\n");
+        "NAMESPACE   NAME           VM     PHASE       READY   LEVEL    INDICATIONS         DISKS   CREATED\n"
+        "prod        db-0-nightly   db-0   Succeeded   true    <none>   Online,GuestAgent   1/1     2026-01-02T03:04:05.000Z\n");
   CHECK(cli::snapshot_list_text({}, {}).empty());
 }
 

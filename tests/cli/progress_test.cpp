@@ -99,6 +99,28 @@ TEST_CASE("it names what is waited for and since when") {
   CHECK(waiting.line(now) == "prod/db-0: cut; waiting for KubeVirt to finish (0s)");
 }
 
+TEST_CASE("of several it names the one that has not moved for longest, and forgets those that ended") {
+  Stage stage(cli::ProgressStyle::live, false, true);
+  cli::Progress progress(stage.console, stage.clock, false);
+  const auto of = [](const std::string& vm, Event::Kind kind, const std::string& text = "") {
+    Event told = event(kind, text);
+    told.vm = vm;
+    told.object = vm + "-nightly";
+    return told;
+  };
+  const auto line = [&](const Event& told) {
+    stage.text.clear();
+    progress.on(told);
+    return stage.text;
+  };
+  progress.on(of("db-0", Event::Kind::phase, "InProgress"));
+  stage.clock.advance(std::chrono::seconds(5));
+  CHECK(line(of("web-0", Event::Kind::phase, "InProgress")) == "\r\x1b[Kprod/db-0: waiting for KubeVirt to begin (5s), and 1 more");
+  CHECK(line(of("db-0", Event::Kind::waiting, "Source not locked")) ==
+        "\r\x1b[Kprod/web-0: waiting for KubeVirt to begin (0s), and 1 more");
+  CHECK(line(of("web-0", Event::Kind::ended)) == "\r\x1b[Kprod/db-0: waiting, KubeVirt says: Source not locked (0s)");
+}
+
 TEST_CASE("JSON lines: events, and the result last") {
   Stage stage(cli::ProgressStyle::json);
   {

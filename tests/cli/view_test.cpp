@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "backup/evidence_builder.hpp"
 #include "base/text.hpp"
 
 using namespace vmbackup;
@@ -38,8 +39,13 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                "phase",
                                                "readyToUse",
                                                "indications",
+                                               "level",
+                                               "levelSource",
                                                "complete",
                                                "reasons",
+                                               "assumptions",
+                                               "missingForStronger",
+                                               "freeze",
                                                "disks",
                                                "deletionPolicy",
                                                "failureDeadline",
@@ -60,12 +66,33 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                                              "readyToUse", "error"});
 }
 
-TEST_CASE("no document speaks of a level") {
+TEST_CASE("a level is null where nobody judged, and never follows from an indication") {
   backup::SnapshotItem item;
   item.indications = {"GuestAgent"};
-  for (const json::Value& value : {cli::snapshot_document(item), cli::snapshot_list_value({item})}) {
-    CHECK(json::dump(value).find("\"level\"") == std::string::npos);
+  for (const json::Value& value : {cli::snapshot_document(item), cli::snapshot_value(item)}) {
+    CHECK(value.find("level")->is_null());
+    CHECK(value.find("levelSource")->is_null());
+    CHECK(value.find("freeze")->is_null());
   }
+}
+
+TEST_CASE("level, reasons, assumptions and the times of the freeze from recorded evidence") {
+  backup::SnapshotItem item;
+  item.reasons = {"first"};
+  backup::Judged judged;
+  judged.source = backup::EvidenceSource::recorded;
+  judged.evidence = test::held_by_freeze();
+  judged.verdict = backup::consistency_of(judged.evidence);
+  judged.verdict.reasons = {"second"};
+  item.judged = judged;
+  const json::Value value = cli::snapshot_value(item);
+  CHECK(value.path({"level"}).as_string() == "filesystem");
+  CHECK(value.path({"levelSource"}).as_string() == "recorded");
+  CHECK(json::dump(value.path({"reasons"})) == R"(["first","second"])");
+  CHECK(json::dump(value.path({"assumptions"})) == R"(["nobody else thawed the guest in the last 0.60 s before the last cut"])");
+  CHECK(json::dump(value.path({"freeze"})) ==
+        R"({"by":"freeze","sentTime":"2025-12-18T00:00:00.000Z","confirmedTime":"2025-12-18T00:00:00.090Z",)"
+        R"("thawConfirmedTime":"2025-12-18T00:00:00.760Z","windowSeconds":0.6})");
 }
 
 TEST_CASE("an error keeps the server's words") {

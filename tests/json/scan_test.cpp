@@ -130,6 +130,27 @@ TEST_CASE("an object with very many members takes no quadratic time") {
   CHECK(parsed->find("k0")->as_integer() == 150000);
 }
 
+TEST_CASE("what is left out is passed over whole, where its parent has the name, and only there") {
+  constexpr vmbackup::json::LeftOut k_fields{"metadata", "managedFields"};
+  const auto read = [&](const char* text) {
+    const Result<Value> value = parse(text, 1000, k_fields);
+    return value.ok() ? dump(*value) : value.error().message();
+  };
+  CHECK(read(R"({"metadata":{"name":"a","managedFields":[{"f:x":{".":{},"l":[1,"s",null]}},{}],"uid":"u"}})") ==
+        R"({"metadata":{"name":"a","uid":"u"}})");
+  CHECK(read(R"([{"metadata":{"managedFields":"word","n":1}},{"metadata":{"managedFields":{},"n":2}}])") ==
+        R"([{"metadata":{"n":1}},{"metadata":{"n":2}}])");
+  CHECK(read(R"({"metadata":{"managedFields":7}})") == R"({"metadata":{}})");
+  CHECK(read(R"({"managedFields":[1],"labels":{"managedFields":"x"},"metadata":[{"managedFields":1}]})") ==
+        R"({"managedFields":[1],"labels":{"managedFields":"x"},"metadata":[{"managedFields":1}]})");
+  CHECK(read(R"({"metadata":{"labels":{"managedFields":"x"}}})") == R"({"metadata":{"labels":{"managedFields":"x"}}})");
+  // It is JSON all the same.
+  CHECK(read(R"({"metadata":{"managedFields":[1,}})") == "invalid JSON at byte 32: expected a value");
+  CHECK(parse("{\"metadata\":{\"managedFields\":" + nested(511) + "}}", 5000, k_fields).error().message().find("deeper than 512") !=
+        std::string::npos);
+  CHECK(parse("{\"metadata\":{\"managedFields\":" + nested(510) + "}}", 5000, k_fields).ok());
+}
+
 TEST_CASE("scan can refuse repeated members") {
   CHECK(scan(R"({"a":1,"b":{"a":2}})", {1000, 9, true}).ok());
   CHECK(scan(R"({"a":1,"a":2})", {1000, 9, true}).error().message() == "invalid JSON at byte 12: a member is repeated");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -86,7 +87,7 @@ TEST_CASE_FIXTURE(Fixture, "a plugin gets args, env and the cluster, and no stan
   CHECK(credential->token.reveal() == "abc");
   CHECK(credential->expires.has_value());
   CHECK(content("seen") == "one|two three|v|yes|{\"kind\":\"ExecCredential\",\"apiVersion\":\"" + k_v1 +
-                               "\",\"spec\":{\"interactive\":false,\"cluster\":{\"server\":\"https://h:1\"}}}|");
+                               "\",\"spec\":{\"interactive\":false,\"cluster\":{\"server\":\"https://h:1\",\"config\":null}}}|");
 }
 
 TEST_CASE_FIXTURE(Fixture, "plugins that fail, hang, fork or talk nonsense are named, and nothing they said is shown") {
@@ -107,6 +108,54 @@ TEST_CASE_FIXTURE(Fixture, "plugins that fail, hang, fork or talk nonsense are n
   CHECK(failure().message().find("did not end within 100ms") != std::string::npos);
   connection.exec->interactive = ExecPlugin::Interactive::always;
   CHECK(failure().message().find("needs a terminal") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plugin may leave a process behind that holds its output open; it runs in a group of its own") {
+  surroundings.limit = std::chrono::seconds(30);
+  script("sleep 300 & echo $! > background\necho $$ > self\necho '{\"kind\":\"ExecCredential\",\"apiVersion\":\"" + k_v1 +
+         "\",\"status\":{\"token\":\"abc\"}}'");
+  const base::Result<ExecCredential> credential = run_exec_plugin(connection, surroundings, {});
+  const pid_t background = std::stoi(content("background"));
+  CHECK(::getpgid(background) == std::stoi(content("self")));
+  CHECK(::kill(background, SIGKILL) == 0);
+  REQUIRE_MESSAGE(credential.ok(), credential.error().message());
+  CHECK(credential->token.reveal() == "abc");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plugin that may ask a person stays in our process group, and is told so") {
+  script(
+      "sleep 300 > /dev/null & echo $! > background\necho \"$KUBERNETES_EXEC_INFO\" > info\necho "
+      "'{\"kind\":\"ExecCredential\",\"apiVersion\":\"" +
+      k_v1 + "\",\"status\":{\"token\":\"abc\"}}'");
+  using Interactive = ExecPlugin::Interactive;
+  for (const Interactive mode : {Interactive::never, Interactive::if_available, Interactive::always}) {
+    for (const bool terminal : {false, true}) {
+      const bool told = terminal && mode != Interactive::never;
+      connection.exec->interactive = mode;
+      surroundings.terminal = terminal;
+      const base::Result<ExecCredential> credential = run_exec_plugin(connection, surroundings, {});
+      REQUIRE(credential.ok() == (terminal || mode != Interactive::always));
+      if (!credential) continue;
+      const pid_t background = std::stoi(content("background"));
+      CHECK((::getpgid(background) == ::getpgrp()) == told);
+      ::kill(background, SIGKILL);
+      CHECK((content("info").find("\"interactive\":true") != std::string::npos) == told);
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a plugin that fails at first is wrong usage, later it is not; the deadline of the caller ends it, too") {
+  counting("\"expirationTimestamp\":\"2020-01-02T03:00:00Z\",");
+  Credentials credentials(connection, surroundings, clock);
+  REQUIRE(credentials.current(base::Deadline::never(), {}).ok());
+  script("exit 1");
+  CHECK(credentials.current(base::Deadline::never(), {}).error().code() == ErrorCode::unauthenticated);
+  script("sleep 60");
+  Credentials late(connection, surroundings, clock);
+  const base::Result<Signature> none = late.current(base::Deadline::after(clock, std::chrono::milliseconds(50)), {});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code() == ErrorCode::usage);
+  CHECK(none.error().message().find("did not end within 100ms") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "answers of a plugin") {
@@ -152,6 +201,38 @@ TEST_CASE_FIXTURE(Fixture, "a plugin runs at first need, after a 401, and at exp
   CHECK(wire.requests.size() == 5);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an upgrade is signed too, and asked for once more after a 401") {
+  counting();
+  test::Script wire;
+  const auto make = [&](const Connection&) -> base::Result<std::unique_ptr<Transport>> {
+    return std::unique_ptr<Transport>(std::make_unique<test::ScriptedTransport>(wire));
+  };
+  connection.as = {"ann", "", {}, {}};
+  connection.request_timeout = std::chrono::seconds(7);
+  auto made = make_signed_transport(connection, surroundings, make, clock);
+  REQUIRE(made.ok());
+  const auto answer = [&wire](int status) {
+    wire.upgrades.push_back([status](const HttpRequest&) {
+      Upgrade upgrade;
+      upgrade.response.status = status;
+      return base::Result<Upgrade>(std::move(upgrade));
+    });
+  };
+  const auto upgrade = [&] {
+    return (*made)->upgrade({.method = "GET", .target = "/", .headers = {}, .body = {}}, base::Deadline::never(), {});
+  };
+  answer(401);
+  answer(101);
+  CHECK(upgrade()->response.status == 101);
+  REQUIRE(wire.requests.size() == 2);
+  CHECK(wire.requests[0].headers == test::Headers{{"Authorization", "Bearer t1"}, {"Impersonate-User", "ann"}});
+  CHECK(wire.requests[1].headers[0].second == "Bearer t2");
+  CHECK(wire.deadlines[0].remaining(clock) == std::chrono::seconds(7));
+  answer(401);
+  answer(401);
+  CHECK(upgrade()->response.status == 401);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an expired credential is renewed; another certificate makes another transport") {
   counting("\"expirationTimestamp\":\"2026-01-02T03:00:00Z\",\"clientCertificateData\":\"c'$n'\",\"clientKeyData\":\"k\",");
   test::Script wire;
@@ -176,7 +257,7 @@ TEST_CASE_FIXTURE(Fixture, "threads share one run of the plugin") {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      const base::Result<Signature> signature = credentials.current({});
+      const base::Result<Signature> signature = credentials.current(base::Deadline::never(), {});
       if (signature && signature->token.reveal() == "t1") ++good;
     });
   }
@@ -188,7 +269,7 @@ TEST_CASE_FIXTURE(Fixture, "threads share one run of the plugin") {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       CHECK(credentials.refused(1));
-      CHECK(credentials.current({}).ok());
+      CHECK(credentials.current(base::Deadline::never(), {}).ok());
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -201,14 +282,14 @@ TEST_CASE_FIXTURE(Fixture, "a token file is read again once a minute") {
   connection.token_file = (folder / "token").string();
   std::ofstream(folder / "token") << "new\n";
   Credentials credentials(connection, surroundings, clock);
-  CHECK(credentials.current({})->token.reveal() == "old");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "old");
   CHECK_FALSE(credentials.refused(0));
   clock.sleep_until(clock.now() + std::chrono::minutes(1), {});
   CHECK(credentials.refused(0));
-  CHECK(credentials.current({})->token.reveal() == "new");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "new");
   fs::remove(folder / "token");
   clock.sleep_until(clock.now() + std::chrono::minutes(2), {});
-  CHECK(credentials.current({})->token.reveal() == "new");
+  CHECK(credentials.current(base::Deadline::never(), {})->token.reveal() == "new");
 }
 
 TEST_CASE("an http proxy is asked to CONNECT to an https server") {

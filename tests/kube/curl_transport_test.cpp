@@ -408,5 +408,25 @@ TEST_CASE_FIXTURE(Fixture, "TLS to a server without it is named as such") {
   CHECK(answer.error().message() == "the server " + server.url("https") + " does not speak TLS");
 }
 
+TEST_CASE_FIXTURE(Fixture, "after a stream that was said to be dead, the next request goes over a new connection") {
+  Flag begun;
+  TinyServer server([](const auto& request, const Send& send) {
+    if (!request.is("GET /watch")) return ok("x");
+    send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+    return std::string();
+  });
+  const auto transport = open(server.url());
+  StreamHandle stream = transport->stream({"GET", "/watch", {}, {}}, {[&](std::string_view) { begun.raise(); }, [](const auto&) {}});
+  REQUIRE(begun.wait());
+  CHECK(get(*transport, "/a"));
+  CHECK(get(*transport, "/b"));
+  CHECK(server.connections() == 2);
+  stream.doubt();
+  CHECK(get(*transport, "/c"));
+  CHECK(server.connections() == 3);
+  CHECK(get(*transport, "/d"));
+  CHECK(server.connections() == 3);
+}
+
 }  // namespace
 }  // namespace vmbackup::kube

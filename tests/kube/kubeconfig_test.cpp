@@ -1,95 +1,25 @@
-#include "kube/kubeconfig.hpp"
+#include "kubeconfig_texts.hpp"
 
-#include <doctest/doctest.h>
-
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <type_traits>
-
-#include "base/text.hpp"
 
 using vmbackup::base::Error;
 using vmbackup::base::ErrorCode;
 using vmbackup::base::Result;
 using vmbackup::kube::Connection;
-using vmbackup::kube::kubeconfig_names;
-using vmbackup::kube::KubeconfigNames;
 using vmbackup::kube::KubeconfigSource;
 using vmbackup::kube::load_connection;
 using vmbackup::kube::Secret;
-
-namespace {
+using vmbackup::test::config;
+using vmbackup::test::error_of;
+using vmbackup::test::Folder;
+using vmbackup::test::from;
+using vmbackup::test::k_ca;
+using vmbackup::test::k_cert;
+using vmbackup::test::k_key;
+using vmbackup::test::k_server;
+using vmbackup::test::without;
 
 namespace fs = std::filesystem;
-
-const std::string k_ca = "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n";
-const std::string k_cert = "-----BEGIN CERTIFICATE-----\nQ0VSVA==\n-----END CERTIFICATE-----\n";
-const std::string k_key = "-----BEGIN PRIVATE KEY-----\nS0VZ\n-----END PRIVATE KEY-----\n";
-
-// A folder of its own for each test; gone afterwards.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "kubeconfig_test.XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string path(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& content) const {
-    const fs::path file = path_ / name;
-    fs::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << content;
-    return file.string();
-  }
-
- private:
-  fs::path path_;
-};
-
-// A kubeconfig of one context "c", with these lines in its cluster, user and context.
-std::string config(const std::string& cluster, const std::string& user = "token: t", const std::string& context = "") {
-  const auto block = [](const std::string& lines) {
-    std::string out;
-    for (const std::string& line : vmbackup::base::split(lines, '\n')) out += "    " + line + "\n";
-    return out;
-  };
-  return "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-         "contexts:\n- name: c\n  context:\n    cluster: k\n    user: u\n" +
-         block(context) + "clusters:\n- name: k\n  cluster:\n" + block(cluster) + "users:\n- name: u\n  user:\n" + block(user);
-}
-
-const std::string k_server = "server: https://example.org:6443";
-
-KubeconfigSource from(const std::string& path) {
-  KubeconfigSource source;
-  source.explicit_path = path;
-  return source;
-}
-
-Error error_of(const Result<Connection>& result) {
-  REQUIRE_FALSE(result.ok());
-  return result.error();
-}
-
-// `text` without the folder's path, which is another one each time.
-std::string without(const std::string& folder, std::string text) {
-  for (std::size_t at = text.find(folder); at != std::string::npos; at = text.find(folder)) text.replace(at, folder.size(), "DIR");
-  return text;
-}
-
-}  // namespace
 
 TEST_CASE("a secret cannot be printed") {
   CHECK_FALSE(std::is_convertible_v<Secret, std::string>);
@@ -138,27 +68,6 @@ TEST_CASE("files: relative paths count from their own kubeconfig, absolute ones 
   CHECK(connection->ns == "default");
 }
 
-TEST_CASE("data wins over a file; a token file wins over a token, which stands in where the file is missing") {
-  const Folder folder;
-  folder.write("token", "from-file");
-  const std::string ca = k_server + "\ncertificate-authority: none.pem\ncertificate-authority-data: " + vmbackup::base::base64_encode(k_ca);
-  CHECK(load_connection(from(folder.write("a", config(ca))))->ca_pem == k_ca);
-  CHECK(load_connection(from(folder.write("b", config(k_server, "token: t\ntokenFile: token"))))->token.reveal() == "from-file");
-  CHECK(load_connection(from(folder.write("c", config(k_server, "token: t\ntokenFile: none"))))->token.reveal() == "t");
-}
-
-TEST_CASE("a user that shows nothing, and a context without user, are anonymous") {
-  const Folder folder;
-  const Result<Connection> empty = load_connection(from(folder.write("a", config(k_server, "{}"))));
-  REQUIRE(empty.ok());
-  CHECK(empty->token.empty());
-  CHECK(empty->certificate_pem.empty());
-  CHECK(load_connection(from(folder.write("b",
-                                          "current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\n"
-                                          "clusters: [{name: k, cluster: {server: 'https://h'}}]\n")))
-            .ok());
-}
-
 TEST_CASE("JSON is a kubeconfig, too, and unknown fields do no harm") {
   const Folder folder;
   const Result<Connection> connection = load_connection(
@@ -198,10 +107,11 @@ TEST_CASE("server addresses") {
       {"server: https://h/k8s/clusters/c-1", "https://h/k8s/clusters/c-1"},
       {"server: http://127.0.0.1:8001", "http://127.0.0.1:8001"},
       {"server: h:8080", "http://h:8080"},
-      {"server: h:6443\ninsecure-skip-tls-verify: true", "https://h:6443"},
-      {"server: h:6443\ncertificate-authority-data: " + vmbackup::base::base64_encode(k_ca), "https://h:6443"},
+      {"server: h:6443\ninsecure-skip-tls-verify: true", "http://h:6443"},
+      {"server: h:6443\ncertificate-authority-data: " + vmbackup::base::base64_encode(k_ca), "http://h:6443"},
+      {"server: h:6443/", "http://h:6443"},
+      {"server: HTTPS://h", "https://h"},
       {"server: ftp://h", ""},
-      {"server: HTTPS://h", ""},
       {"server: https://", ""},
       {"server: https:///path", ""},
       {"server: https://:6443", ""},
@@ -226,17 +136,6 @@ TEST_CASE("server addresses") {
   }
 }
 
-TEST_CASE("no credentials go to a server without TLS") {
-  const Folder folder;
-  const Result<Connection> connection = load_connection(from(folder.write(
-      "config", config("server: http://127.0.0.1:8001", "token: t\nclient-certificate-data: " + vmbackup::base::base64_encode(k_cert) +
-                                                            "\nclient-key-data: " + vmbackup::base::base64_encode(k_key)))));
-  REQUIRE(connection.ok());
-  CHECK(connection->token.empty());
-  CHECK(connection->certificate_pem.empty());
-  CHECK(connection->key_pem.empty());
-}
-
 TEST_CASE("what an entry holds wrong is said with file and entry, and no secret") {
   struct Row {
     std::string cluster;
@@ -257,7 +156,7 @@ TEST_CASE("what an entry holds wrong is said with file and entry, and no secret"
       {k_server + "\ncertificate-authority: none.pem", "token: t",
        "cluster \"k\": certificate-authority: cannot read DIR/none.pem: no such file or directory"},
       {k_server + "\ncertificate-authority: .", "token: t",
-       "cluster \"k\": certificate-authority: cannot read DIR/.: it is a directory, not a file"},
+       "cluster \"k\": certificate-authority: cannot read DIR/: it is a directory, not a file"},
       {k_server + "\ncertificate-authority: empty.pem", "token: t",
        "cluster \"k\": certificate-authority: it holds no PEM block (-----BEGIN ...)"},
       {k_server + "\ninsecure-skip-tls-verify: true\ncertificate-authority-data: " + good_pem, "token: t",
@@ -273,7 +172,12 @@ TEST_CASE("what an entry holds wrong is said with file and entry, and no secret"
       {k_server, "tokenFile: none", "user \"u\": tokenFile: cannot read DIR/none: no such file or directory"},
       {k_server, "tokenFile: empty.pem", "user \"u\": tokenFile: DIR/empty.pem is empty"},
       {k_server, "client-certificate-data: " + good_pem, "user \"u\": client-certificate without client-key"},
-      {k_server, "client-key-data: " + good_pem, "user \"u\": client-key without client-certificate"},
+      {k_server + "\ncertificate-authority: ca.pem\ncertificate-authority-data: " + good_pem, "token: t",
+       "cluster \"k\": certificate-authority and certificate-authority-data exclude each other"},
+      {k_server, "client-certificate: c\nclient-certificate-data: " + good_pem,
+       "user \"u\": client-certificate and client-certificate-data exclude each other"},
+      {k_server, "client-certificate-data: " + good_pem + "\nclient-key: k\nclient-key-data: " + good_pem,
+       "user \"u\": client-key and client-key-data exclude each other"},
       {k_server, "client-certificate-data: " + good_pem + "\nclient-key-data: " + hidden,
        "user \"u\": client-key-data: it holds no PEM block (-----BEGIN ...)"},
       {k_server, "client-certificate-data: " + good_pem + "\nclient-key-data: hunter2",
@@ -287,61 +191,6 @@ TEST_CASE("what an entry holds wrong is said with file and entry, and no secret"
     CHECK(without(fs::path(folder.path("x")).parent_path().string(), error.message()) == "kubeconfig DIR/config: " + row.message);
     CHECK((error.message() + error.hint()).find("hunter2") == std::string::npos);
   }
-}
-
-TEST_CASE("ways to sign in that this program does not know are named, not passed over") {
-  struct Row {
-    std::string user;
-    std::string message;
-  };
-  const Row rows[] = {
-      {"token: t\nauth-provider: {name: oidc}", "it signs in with an auth-provider (oidc), which Kubernetes has replaced"},
-      {"username: admin\npassword: hunter2", "it signs in with username and password, which Kubernetes has not accepted since 1.19"},
-      {"password: hunter2", "it signs in with username and password, which Kubernetes has not accepted since 1.19"},
-  };
-  const Folder folder;
-  for (const Row& row : rows) {
-    const Error error = error_of(load_connection(from(folder.write("config", config(k_server, row.user)))));
-    CHECK(error.code() == ErrorCode::invalid);
-    CHECK(error.message() == "kubeconfig " + folder.path("config") + ": user \"u\": " + row.message +
-                                 "; only token, tokenFile, client certificates and exec plugins are supported");
-    CHECK_FALSE(error.hint().empty());
-    CHECK((error.message() + error.hint()).find("hunter2") == std::string::npos);
-  }
-}
-
-TEST_CASE("exec plugins: what is missing is said; a path counts from the file; a token makes it needless") {
-  const Folder folder;
-  const auto load = [&](const std::string& user) { return load_connection(from(folder.write("config", config(k_server, user)))); };
-  const std::string v1 = "apiVersion: client.authentication.k8s.io/v1, ";
-  CHECK(error_of(load("exec: {}")).message().find("exec: command is missing") != std::string::npos);
-  CHECK(error_of(load("exec: {command: a}")).message().find("exec: apiVersion is missing") != std::string::npos);
-  CHECK(error_of(load("exec: {command: a, apiVersion: client.authentication.k8s.io/v1alpha1}")).message().find("is not known") !=
-        std::string::npos);
-  CHECK(error_of(load("exec: {" + v1 + "command: a}")).message().find("interactiveMode is missing") != std::string::npos);
-  CHECK(error_of(load("exec: {" + v1 + "command: a, interactiveMode: Sometimes}")).message().find("Sometimes") != std::string::npos);
-  const Result<Connection> path =
-      load("exec: {" + v1 + "command: ./bin/a, interactiveMode: Never, args: [x], env: [{name: NAME, value: v}]}");
-  REQUIRE(path.ok());
-  CHECK(path->exec->command == folder.path("./bin/a"));
-  CHECK(path->exec->args == std::vector<std::string>{"x"});
-  CHECK(load("exec: {" + v1 + "command: a, interactiveMode: Never}")->exec->command == "a");
-  CHECK_FALSE(load("token: t\nexec: {" + v1 + "command: a, interactiveMode: Never}")->exec.has_value());
-}
-
-TEST_CASE("impersonation: of the entry, and flags over it; never without a user") {
-  const Folder folder;
-  KubeconfigSource source =
-      from(folder.write("config", config(k_server, "token: t\nas: ann\nas-uid: '7'\nas-groups: [g, h]\nas-user-extra: {k: [v, w]}")));
-  CHECK(load_connection(source)->as.user == "ann");
-  CHECK(load_connection(source)->as.groups == std::vector<std::string>{"g", "h"});
-  CHECK(load_connection(source)->as.extra.at(0).second == std::vector<std::string>{"v", "w"});
-  source.as.user = "bob";
-  source.as.groups = {"x"};
-  CHECK(load_connection(source)->as.user == "bob");
-  CHECK(load_connection(source)->as.uid == "7");
-  CHECK(load_connection(source)->as.groups == std::vector<std::string>{"x"});
-  CHECK_FALSE(load_connection(from(folder.write("config", config(k_server, "as-groups: [g]")))).ok());
 }
 
 TEST_CASE("flags win over the file, and do without one") {
@@ -366,6 +215,21 @@ TEST_CASE("flags win over the file, and do without one") {
   CHECK_FALSE(load_connection(bare).ok());
 }
 
+TEST_CASE("a context may name what is missing where flags stand in for it") {
+  const Folder folder;
+  KubeconfigSource source = from(folder.write("config",
+                                              "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+                                              "clusters: [{name: l, cluster: {server: 'https://l'}}]\n"));
+  CHECK_FALSE(load_connection(source).ok());
+  source.server = "https://flag";
+  CHECK(error_of(load_connection(source)).message().find("names the user \"u\", which does not exist") != std::string::npos);
+  source.token = Secret("flag");
+  CHECK(load_connection(source)->server == "https://flag");
+  CHECK(load_connection(source)->token.reveal() == "flag");
+  source.user = "v";
+  CHECK(error_of(load_connection(source)).message() == "--user names the user \"v\", which does not exist");
+}
+
 TEST_CASE("in a pod: the service account counts where there is no kubeconfig") {
   const Folder folder;
   folder.write("sa/token", "pod-token\n");
@@ -382,194 +246,46 @@ TEST_CASE("in a pod: the service account counts where there is no kubeconfig") {
   CHECK(connection->token_file == folder.path("sa/token"));
   CHECK(connection->ca_pem == k_ca);
   CHECK(connection->ns == "apps");
-  source.home = fs::path(folder.write(".kube/config", config(k_server))).parent_path().parent_path().string();
-  CHECK(load_connection(source)->server == "https://example.org:6443");
-}
-
-TEST_CASE("files that are no kubeconfig") {
-  const Folder folder;
-  struct Row {
-    std::string content;
-    std::string message;
-  };
-  const Row rows[] = {
-      {"", ": it is empty"},
-      {"\n# nothing\n", ": it is empty"},
-      {"a: 1\nb: [\n", ": invalid YAML at line 3: "},
-      {"a: 1\n\tb: 1\n", ": invalid YAML at line 2: a tab is used as indentation"},
-      {"a: 1\na: 2\n", ": invalid YAML at line 2: the key \"a\" is repeated"},
-      {"just text", ": expected object, found string"},
-      {"- a\n", ": expected object, found array"},
-      {"kind: Pod\n", ": it holds a Pod, not a kubeconfig (kind: Config)"},
-      {"current-context: 7\n", ": current-context: expected string, found integer"},
-      {"contexts: {}\n", ": contexts: expected array, found object"},
-      {"contexts: [7]\n", ": contexts[0]: expected object, found integer"},
-      {"contexts: [{context: {}}]\n", ": contexts[0].name: missing"},
-      {"clusters: [{name: 7}]\n", ": clusters[0].name: expected string, found integer"},
-      {"users: [{name: a}, {name: b}, {name: a}]\n", ": users: the name \"a\" is repeated"},
-      {"\xff\xfe", ": invalid YAML at line 1: not UTF-8"},
-      {std::string((16 << 20) + 1, '#'), ""},
-  };
-  for (const Row& row : rows) {
-    const std::string file = folder.write("config", row.content);
-    const Error error = error_of(load_connection(from(file)));
-    CHECK(error.code() == ErrorCode::invalid);
-    const std::string expected =
-        row.message.empty() ? "cannot read kubeconfig " + file + ": it is larger than 16 MiB" : "kubeconfig " + file + row.message;
-    CHECK(error.message().substr(0, expected.size()) == expected);
-    CHECK_FALSE(kubeconfig_names(from(file)).ok());
-  }
-}
-
-TEST_CASE("files that cannot be read") {
-  const Folder folder;
-  const std::string missing = folder.path("none");
-  Error error = error_of(load_connection(from(missing)));
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == "cannot read kubeconfig " + missing + ": no such file or directory");
-  CHECK(error.hint().find("--kubeconfig") != std::string::npos);
-
-  const std::string directory = fs::path(folder.path("x")).parent_path().string();
-  error = error_of(load_connection(from(directory)));
-  CHECK(error.code() == ErrorCode::invalid);
-  CHECK(error.message() == "cannot read kubeconfig " + directory + ": it is a directory, not a file");
-
-  const std::string loop = folder.path("loop");
-  REQUIRE(::symlink("loop", loop.c_str()) == 0);
-  CHECK(error_of(load_connection(from(loop))).message() == "cannot read kubeconfig " + loop + ": too many levels of symbolic links");
-
-  if (::geteuid() != 0) {
-    const std::string locked = folder.write("locked", config(k_server));
-    REQUIRE(::chmod(locked.c_str(), 0) == 0);
-    CHECK(error_of(load_connection(from(locked))).message() == "cannot read kubeconfig " + locked + ": permission denied");
-  }
-}
-
-TEST_CASE("no configuration at all") {
-  const Folder folder;
-  KubeconfigSource source;
-  Error error = error_of(load_connection(source));
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == "no kubeconfig: KUBECONFIG and HOME are not set");
-  CHECK(error.hint() == "set KUBECONFIG, or give a file with --kubeconfig");
-
-  source.home = folder.path("home");
-  error = error_of(load_connection(source));
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == "no kubeconfig: " + folder.path("home") + "/.kube/config does not exist");
-
-  source.kubeconfig_env = folder.path("a");
-  CHECK(error_of(load_connection(source)).message() == "no kubeconfig: " + folder.path("a") + " does not exist");
-  source.kubeconfig_env = folder.path("a") + ":" + folder.path("b");
-  error = error_of(load_connection(source));
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == "no kubeconfig: none of the files in KUBECONFIG exists: " + folder.path("a") + ":" + folder.path("b"));
-}
-
-TEST_CASE("where the file comes from: --kubeconfig, KUBECONFIG, home") {
-  const Folder folder;
-  const auto named = [](const std::string& server) { return config("server: https://" + server); };
-  KubeconfigSource source;
-  source.home = fs::path(folder.write("home/.kube/config", named("home"))).parent_path().parent_path().string();
-  CHECK(load_connection(source)->server == "https://home");
-  source.kubeconfig_env = "::";
-  CHECK(load_connection(source)->server == "https://home");
-  source.kubeconfig_env = folder.write("env", named("env"));
-  CHECK(load_connection(source)->server == "https://env");
-  source.explicit_path = folder.write("explicit", named("explicit"));
-  CHECK(load_connection(source)->server == "https://explicit");
-  // One that was asked for by name must be there, whatever else is.
-  source.explicit_path = folder.path("none");
+  source.variables.emplace_back("POD_NAMESPACE=variable");
+  CHECK(load_connection(source)->ns == "variable");
+  // The account's token is for the cluster around the pod alone.
+  source.server = "https://elsewhere";
+  CHECK(load_connection(source)->server == "https://elsewhere");
+  CHECK(load_connection(source)->token.empty());
+  CHECK(load_connection(source)->token_file.empty());
+  source.server.clear();
+  source.context = "c";
   CHECK_FALSE(load_connection(source).ok());
+  source.context.clear();
+  // A kubeconfig that says nothing is none; one that says something counts, but for the namespace that it leaves open.
+  source.home = fs::path(folder.write(".kube/config", "")).parent_path().parent_path().string();
+  CHECK(load_connection(source)->server == "https://[fd00::1]:443");
+  folder.write(".kube/config", "clusters: null\ncontexts: null\ncurrent-context: ''\n");
+  CHECK(load_connection(source)->server == "https://[fd00::1]:443");
+  folder.write(".kube/config", config(k_server));
+  CHECK(load_connection(source)->server == "https://example.org:6443");
+  CHECK(load_connection(source)->ns == "variable");
+  folder.write(".kube/config", config(k_server, "token: t", "namespace: default"));
+  CHECK(load_connection(source)->ns == "default");
 }
 
-TEST_CASE("several files merge: the first one that has an entry gives it whole, with its own folder") {
+TEST_CASE("relative paths are cleaned as text, and a plugin beside the file stays a path") {
   const Folder folder;
-  folder.write("b/ca.pem", k_ca);
-  const std::string a =
-      folder.write("a/config",
-                   "contexts: [{name: one, context: {cluster: k, user: u}}, {name: two, context: {cluster: only-b, user: u}}]\n"
-                   "clusters: [{name: k, cluster: {server: 'https://a'}}]\n");
-  const std::string b =
-      folder.write("b/config",
-                   "current-context: one\n"
-                   "contexts: [{name: one, context: {cluster: only-b, namespace: b}}, {name: three, context: {cluster: k}}]\n"
-                   "clusters: [{name: k, cluster: {server: 'https://b', tls-server-name: b}},\n"
-                   "           {name: only-b, cluster: {server: 'https://only-b', certificate-authority: ca.pem}}]\n"
-                   "users: [{name: u, user: {token: from-b}}]\n");
-  const std::string c = folder.write("c/config", "current-context: three\nusers: [{name: u, user: {token: from-c}}]\n");
-  KubeconfigSource source;
-  source.kubeconfig_env = folder.path("none") + ":" + a + "::" + b + ":" + a + ":" + c + ":" + folder.write("empty", "");
-  const Result<Connection> one = load_connection(source);
-  REQUIRE_MESSAGE(one.ok(), one.error().message());
-  CHECK(one->context == "one");
-  CHECK(one->server == "https://a");
-  CHECK(one->tls_server_name.empty());
-  CHECK(one->ns == "default");
-  CHECK(one->token.reveal() == "from-b");
-  source.context = "two";
-  const Result<Connection> two = load_connection(source);
-  REQUIRE_MESSAGE(two.ok(), two.error().message());
-  CHECK(two->ca_pem == k_ca);
-  const Result<KubeconfigNames> names = kubeconfig_names(source);
-  REQUIRE(names.ok());
-  CHECK(names->contexts == std::vector<std::string>{"one", "three", "two"});
-  CHECK(names->users == std::vector<std::string>{"u"});
-  CHECK(std::count(names->clusters.begin(), names->clusters.end(), "only-b") == 1);
-  // One bad file spoils all, and is named.
-  source.kubeconfig_env = a + ":" + folder.write("bad", "a: [") + ":" + b;
-  CHECK(error_of(load_connection(source)).message().rfind("kubeconfig " + folder.path("bad") + ": invalid YAML", 0) == 0);
+  folder.write("ca.pem", k_ca);
+  CHECK(load_connection(from(folder.write("config", config(k_server + "\ncertificate-authority: none/../ca.pem"))))->ca_pem == k_ca);
+  const std::string exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never}";
+  const std::string file = fs::relative(folder.write("config", config(k_server, exec))).string();
+  CHECK(load_connection(from(file))->exec->command == folder.path("plugin"));
 }
 
-TEST_CASE("names that lead nowhere") {
+TEST_CASE("proxies: schemes in any case; the environment's are checked, too") {
   const Folder folder;
-  const auto load = [&folder](const std::string& text, const std::string& context = "") {
-    KubeconfigSource source = from(folder.write("config", text));
-    source.context = context;
-    return error_of(load_connection(source));
-  };
-  const std::string file = "kubeconfig " + folder.path("config") + ": ";
-  const std::string contexts =
-      "contexts: [{name: prod, context: {cluster: kube}}, {name: test, context: {cluster: kube, user: admin}}, {name: bare, context: "
-      "{}}]\n";
-
-  Error error = load(contexts, "prd");
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == file + "the context \"prd\" does not exist");
-  CHECK(error.hint() == "did you mean \"prod\"?");
-  error = load(contexts, "elsewhere");
-  CHECK(error.hint() == "contexts in it: bare, prod, test");
-  error = load("users: []\n", "prod");
-  CHECK(error.hint() == "the kubeconfig holds no context at all");
-  error = load(contexts + "current-context: prood\n");
-  CHECK(error.message() == file + "the current-context \"prood\" does not exist");
-  CHECK(error.hint() == "did you mean \"prod\"?");
-  error = load(contexts);
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == file + "no current-context is set");
-  CHECK(error.hint() == "choose one with --context or `kubectl config use-context`: bare, prod, test");
-  error = load("users: []\n");
-  CHECK(error.hint() == "it holds no context at all");
-
-  error = load(contexts, "bare");
-  CHECK(error.code() == ErrorCode::invalid);
-  CHECK(error.message() == file + "context \"bare\": it names no cluster");
-  error = load(contexts + "clusters: [{name: kub, cluster: {server: 'https://h'}}]\n", "prod");
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == file + "context \"prod\" names the cluster \"kube\", which does not exist");
-  CHECK(error.hint() == "did you mean \"kub\"?");
-  error = load(contexts + "clusters: [{name: kube, cluster: {server: 'https://h'}}]\n", "test");
-  CHECK(error.code() == ErrorCode::not_found);
-  CHECK(error.message() == file + "context \"test\" names the user \"admin\", which does not exist");
-  CHECK(error.hint() == "the kubeconfig holds no user at all");
-  error = load("contexts: [{name: prod, context: {cluster: [x]}}]\n", "prod");
-  CHECK(error.message() == file + "context \"prod\": cluster: expected string, found array");
-}
-
-TEST_CASE("names and paths are untrusted text") {
-  const Folder folder;
-  const Error error = error_of(load_connection(from(folder.write("config", "current-context: \"a\\x1b[2J\"\n"))));
-  CHECK(error.message().find("\"a\\x1b[2J\"") != std::string::npos);
-  CHECK(error.message().find('\x1b') == std::string::npos);
-  CHECK(error_of(load_connection(from(folder.path("no\x1b[2J")))).message().find('\x1b') == std::string::npos);
+  CHECK(load_connection(from(folder.write("config", config(k_server + "\nproxy-url: SOCKS5://p:1"))))->proxy_url == "socks5://p:1");
+  CHECK_FALSE(load_connection(from(folder.write("config", config(k_server + "\nproxy-url: socks5h://p:1")))).ok());
+  KubeconfigSource source = from(folder.write("config", config(k_server)));
+  source.variables = {"HTTPS_PROXY=socks5h://p:1"};
+  CHECK(load_connection(source)->proxy_url == "socks5h://p:1");
+  CHECK(load_connection(source)->proxy_from_environment);
+  source.variables = {"HTTPS_PROXY=socks4://user:hunter2@p:1"};
+  CHECK(error_of(load_connection(source)).message() == "the environment's HTTPS_PROXY: expected http://, https:// or socks5:// and a host");
 }

@@ -28,13 +28,12 @@ struct Fixture {
   FakeClock clock;
   Script script;
   std::vector<std::string> log;
-  Connection connection;
   std::unique_ptr<Client> client_;
   std::stop_source stop;
 
   Client& client() {
     if (!client_) {
-      client_ = make_rest_client(std::make_unique<test::ScriptedTransport>(script), connection, clock,
+      client_ = make_rest_client(std::make_unique<test::ScriptedTransport>(script), clock,
                                  [this](const std::string& line) { log.push_back(line); });
     }
     return *client_;
@@ -49,14 +48,13 @@ struct Fixture {
   }
 };
 
-TEST_CASE_FIXTURE(Fixture, "get asks for the path of the group, with the token and nothing else secret") {
-  connection.token = Secret("t0ken");
+TEST_CASE_FIXTURE(Fixture, "get asks for the path of the group, and leaves signing to the transport") {
   script.answer(200, R"({"kind":"VirtualMachine"})");
   CHECK(get().value().path({"kind"}).as_string() == "VirtualMachine");
   REQUIRE(script.requests.size() == 1);
   CHECK(script.requests[0].method == "GET");
   CHECK(script.requests[0].target == "/apis/kubevirt.io/v1/namespaces/prod/virtualmachines/db-0");
-  CHECK(script.requests[0].headers == test::Headers{{"Accept", "application/json"}, {"Authorization", "Bearer t0ken"}});
+  CHECK(script.requests[0].headers == test::Headers{{"Accept", "application/json"}});
   REQUIRE(log.size() == 1);
   CHECK(log[0] == "GET /apis/kubevirt.io/v1/namespaces/prod/virtualmachines/db-0 200 0s");
 }
@@ -115,6 +113,29 @@ TEST_CASE_FIXTURE(Fixture, "410 in the middle of the pages starts anew, once, wi
     CHECK(list.error().code() == ErrorCode::unavailable);
     CHECK(list.error().reason() == "Expired");
     CHECK(script.requests.size() == 3);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a list can be taken item by item; forgotten in between, it begins again; an error of the taker ends it") {
+  script.answer(200, R"({"items":[{"metadata":{"name":"a","managedFields":[{"manager":"m"}]}}],"metadata":{"continue":"c"}})");
+  std::vector<std::string> told;
+  ListSink sink{.begin = [&] { told.emplace_back("begin"); },
+                .take = [&](const json::Value& item) -> base::Result<void> {
+                  told.push_back(json::dump(item.path({"metadata"})));
+                  return {};
+                }};
+  SUBCASE("forgotten") {
+    script.answer(410, status(410, "Expired", "too old"));
+    script.answer(200, R"({"items":[{"metadata":{"name":"b"}}],"metadata":{"resourceVersion":"9"}})");
+    const base::Result<std::string> version = client().list_each(k_pods, "prod", {}, sink, call(), {});
+    REQUIRE(version);
+    CHECK(*version == "9");
+    CHECK(told == std::vector<std::string>{"begin", R"({"name":"a"})", "begin", R"({"name":"b"})"});
+  }
+  SUBCASE("refused") {
+    sink.take = [](const json::Value&) -> base::Result<void> { return base::Error(ErrorCode::invalid, "no such thing"); };
+    CHECK(client().list_each(k_pods, "prod", {}, sink, call(), {}).error().message() == "no such thing");
+    CHECK(script.requests.size() == 1);
   }
 }
 

@@ -26,6 +26,8 @@ struct Script {
   std::deque<Step> steps;
   std::vector<kube::HttpRequest> requests;
   std::vector<base::Deadline> deadlines;
+  // The same for upgrades.
+  std::deque<std::function<base::Result<kube::Upgrade>(const kube::HttpRequest&)>> upgrades;
   // The last stream that was begun, until its handle is destroyed.
   std::optional<kube::StreamSink> stream;
 
@@ -54,6 +56,16 @@ class ScriptedTransport final : public kube::Transport {
     const Script::Step step = std::move(script_.steps.front());
     script_.steps.pop_front();
     return step(request, deadline);
+  }
+
+  base::Result<kube::Upgrade> upgrade(const kube::HttpRequest& request, const base::Deadline& deadline, std::stop_token stop) override {
+    if (stop.stop_requested()) return base::Error(base::ErrorCode::cancelled, "given up");
+    script_.requests.push_back(request);
+    script_.deadlines.push_back(deadline);
+    if (script_.upgrades.empty()) return base::Error(base::ErrorCode::internal, "no upgrade left for " + request.target);
+    const auto step = std::move(script_.upgrades.front());
+    script_.upgrades.pop_front();
+    return step(request);
   }
 
   kube::StreamHandle stream(const kube::HttpRequest& request, kube::StreamSink sink) override {

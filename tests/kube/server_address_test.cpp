@@ -83,5 +83,16 @@ TEST_CASE("a SOCKS proxy resolves the names itself") {
   CHECK(address_of(connection)->proxy == "http://p:3128");
 }
 
+TEST_CASE("a proxy is shown without its password") {
+  Connection connection = at("https://10.0.0.1");
+  CHECK(address_of(connection)->proxy_label.empty());
+  connection.proxy_url = "https://user:pass@p:3128/";
+  CHECK(address_of(connection)->proxy_label == "https://p:3128");
+  CHECK(address_of(connection)->proxy_host == "p");
+  connection.proxy_url = "http://[::1]:3128";
+  CHECK(address_of(connection)->proxy_label == "http://[::1]:3128");
+  CHECK(address_of(connection)->proxy_host == "[::1]");
+}
+
 }  // namespace
 }  // namespace vmbackup::kube

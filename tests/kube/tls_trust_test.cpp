@@ -37,6 +37,20 @@ TEST_CASE("a complaint about a key never shows it") {
   CHECK(complaint("", k_certificate, "c2VjcmV0").find("c2VjcmV0") == std::string::npos);
 }
 
+TEST_CASE("which bundle counts: that of SSL_CERT_FILE before the system's") {
+  Connection connection;
+  connection.bundle_file = "/no/such/bundle";
+  const base::Result<std::string> missing = find_bundle(connection);
+  REQUIRE_FALSE(missing.ok());
+  CHECK(missing.error().code() == base::ErrorCode::invalid);
+  CHECK(missing.error().message() == "cannot read /no/such/bundle, which the environment's SSL_CERT_FILE names");
+  connection.bundle_file = VMBACKUP_TESTS_DIR "/run";
+  CHECK(*find_bundle(connection) == VMBACKUP_TESTS_DIR "/run");
+  connection.bundle_file.clear();
+  connection.bundle_folder = "/somewhere";
+  CHECK(find_bundle(connection).ok());
+}
+
 TEST_CASE("failed handshakes name name, trust or expiry, and the server") {
   const auto message = [](long verify_result, const std::string& text) {
     const base::Error error = describe_tls_failure({verify_result, text, "https://h:1", "h"});
@@ -51,6 +65,12 @@ TEST_CASE("failed handshakes name name, trust or expiry, and the server") {
   CHECK(message(20, "x") == cannot + "its certificate is not signed by an authority that we trust");
   CHECK(message(0, "SSL: no alternative certificate subject name matches target host name 'h'") ==
         cannot + "its certificate is not for the name h");
+  for (const char* words :
+       {"OpenSSL/3.0.19: error:06880006:asn1 encoding routines::EVP lib", "error:0200008A:rsa routines::invalid padding"}) {
+    CHECK(speaks_of_tls(words));
+    CHECK(message(1, words) ==
+          cannot + "the signature of its certificate does not fit the authority that we trust (another one of the same name?)");
+  }
   const std::string refused = "the server https://h:1 refused the connection: ";
   CHECK(message(0, "OpenSSL: sslv3 alert certificate expired, errno 0") == refused + "it refused our client certificate: it has expired");
   CHECK(message(0, "OpenSSL: tlsv13 alert certificate required") == refused + "it wants a client certificate, and we have none");

@@ -42,15 +42,21 @@ class ScriptedClient final : public Client {
     std::shared_ptr<WatchQueue> queue;
     int source;
     bool open = true;
+    bool doubted = false;
   };
-  std::map<std::string, std::deque<Result<ObjectList>>> lists;
+  std::map<std::string, std::deque<Result<ListPage>>> lists;
   std::deque<Watch> watches;  // a deque: handles point into it
   int list_count = 0;
   std::vector<Call> list_calls;
   std::vector<ListOptions> list_options;
+  std::vector<std::string> pages_from;
 
   void will_list(const Resource& resource, std::vector<json::Value> items, int version) {
-    lists[resource.plural].push_back(ObjectList{std::move(items), std::to_string(version)});
+    lists[resource.plural].push_back(ListPage{std::move(items), std::to_string(version), {}});
+  }
+  // One page, and where the next one begins ("" on the last).
+  void will_list_page(const Resource& resource, std::vector<json::Value> items, int version, const std::string& next) {
+    lists[resource.plural].push_back(ListPage{std::move(items), std::to_string(version), next});
   }
   // Feeds the watch that is open for that kind.
   void tell(const Resource& resource, WatchEvent::Type type, json::Value value, std::optional<base::Error> error = {}) {
@@ -74,15 +80,16 @@ class ScriptedClient final : public Client {
     return std::count_if(watches.begin(), watches.end(), [](const Watch& watch) { return watch.open; });
   }
 
-  Result<ObjectList> list(const Resource& resource, const std::string&, const ListOptions& options, const Call& call,
-                          std::stop_token stop) override {
+  Result<ListPage> list_page(const Resource& resource, const std::string&, const ListOptions& options, const std::string& from,
+                             const Call& call, std::stop_token stop) override {
     ++list_count;
+    pages_from.push_back(from);
     list_calls.push_back(call);
     list_options.push_back(options);
     if (stop.stop_requested()) return base::Error(ErrorCode::cancelled, "interrupted");
     auto& script = lists[resource.plural];
     REQUIRE_FALSE(script.empty());
-    Result<ObjectList> answer = script.front();
+    Result<ListPage> answer = script.front();
     // The last one stays, for as often as it is asked.
     if (script.size() > 1) script.pop_front();
     return answer;
@@ -90,7 +97,7 @@ class ScriptedClient final : public Client {
   WatchHandle watch(const Resource& resource, const std::string&, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                     int source) override {
     Watch& watch = watches.emplace_back(Watch{resource.plural, options, std::move(queue), source});
-    return WatchHandle([&watch] { watch.open = false; });
+    return WatchHandle([&watch] { watch.open = false; }, [&watch] { watch.doubted = true; });
   }
 
   Result<json::Value> get(const Resource&, const Name&, const Call&, std::stop_token) override { return never(); }
@@ -104,6 +111,7 @@ class ScriptedClient final : public Client {
   Result<json::Value> get_subresource(const Resource&, const Name&, const std::string&, const Call&, std::stop_token) override {
     return never();
   }
+  Result<ExecEnd> exec(const Name&, const ExecCommand&, const Call&, std::stop_token) override { return never(); }
   Result<json::Value> put_subresource(const Resource&, const Name&, const std::string&, const json::Value&, const Call&,
                                       std::stop_token) override {
     return never();
@@ -256,9 +264,39 @@ TEST_CASE_FIXTURE(Fixture, "410: a gap, then only what differs") {
   client.will_list(k_snapshots,
                    {object("same", "u1", 1), object("changed", "u2", 22), object("replaced", "u44", 44), object("new", "u5", 5)}, 50);
   client.end(k_snapshots, expired());
-  CHECK(all() ==
-        Words{"gap", "gone deleted/u3", "present changed/u2", "gone replaced/u4", "present replaced/u44", "present new/u5", "timeout"});
+  CHECK(all() == Words{"gap", "present changed/u2", "gone replaced/u4", "present replaced/u44", "present new/u5", "gone deleted/u3",
+                       "synced", "timeout"});
   CHECK(client.versions() == Words{"10", "50"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a list of several pages is read as its changes are taken") {
+  const int source = follower.follow(k_snapshots, "prod", {});
+  client.will_list_page(k_snapshots, {object("a", "u1", 1), object("b", "u2", 2)}, 10, "after-b");
+  client.will_list_page(k_snapshots, {object("c", "u3", 3)}, 10, "");
+  CHECK(words() == "present a/u1");
+  CHECK(words() == "present b/u2");
+  CHECK(client.list_count == 1);
+  CHECK(follower.knows(source, {"prod", "b"}));
+  CHECK_FALSE(follower.knows(source, {"prod", "c"}));
+  CHECK_FALSE(follower.knows(source, {"test", "b"}));
+  CHECK(words() == "present c/u3");
+  CHECK(client.pages_from == Words{"", "after-b"});
+  CHECK(all() == Words{"synced", "timeout"});
+  CHECK(client.versions() == Words{"10"});
+  CHECK(follower.known(source, "prod", "").size() == 3);
+  CHECK(follower.known(source, "prod", "b") == std::vector<Name>{{"prod", "b"}});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a list that is forgotten between two pages is read anew, all at once") {
+  follower.follow(k_snapshots, "prod", {});
+  client.will_list_page(k_snapshots, {object("a", "u1", 1), object("b", "u2", 2)}, 10, "after-b");
+  client.lists[k_snapshots.plural].push_back(expired());
+  client.will_list(k_snapshots, {object("b", "u2", 2), object("c", "u3", 13)}, 20);
+  CHECK(all() == Words{"present a/u1", "present b/u2", "present c/u3", "gone a/u1", "synced", "timeout"});
+  CHECK(client.pages_from == Words{"", "after-b", ""});
+  CHECK(client.list_options[1].page_size == 500);
+  CHECK(client.list_options[2].page_size == 0);
+  CHECK(client.versions() == Words{"20"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "while the server is away, tries come at growing pauses until the deadline, which says why") {
@@ -374,6 +412,45 @@ TEST_CASE_FIXTURE(Fixture, "a follower that goes away ends all its watches") {
     CHECK(client.open() == 1);
   }
   CHECK(client.open() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a watch that is silent for longer than bookmarks allow is begun again where it stopped") {
+  client.will_list(k_snapshots, {object("a", "u1", 5)}, 10);
+  follower.follow(k_snapshots, "prod", {});
+  CHECK(words() == "present a/u1");
+  CHECK(words() == "synced");
+  const base::TimePoint begun = clock.now();
+  CHECK(words(seconds(100)) == "timeout");
+  client.tell(k_snapshots, WatchEvent::Type::bookmark, bookmark(20));
+  // A bookmark counts as life.
+  CHECK(words(seconds(149)) == "timeout");
+  CHECK(client.watches.size() == 1);
+  CHECK(words(seconds(2)) == "timeout");
+  REQUIRE(client.watches.size() == 2);
+  CHECK(client.versions() == std::vector<std::string>{"10", "20"});
+  CHECK(client.watches[0].doubted);
+  CHECK_FALSE(client.watches[0].open);
+  CHECK(client.open() == 1);
+  CHECK(clock.now() - begun == seconds(251));
+  // No gap: nothing was missed, and nothing is listed again.
+  client.tell(k_snapshots, WatchEvent::Type::modified, object("a", "u1", 30));
+  CHECK(words() == "present a/u1");
+  CHECK(client.list_count == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "events that came while nobody asked are no silence; who is out of reach is told") {
+  client.will_list(k_snapshots, {}, 10);
+  follower.follow(k_snapshots, "prod", {});
+  CHECK(words() == "synced");
+  clock.sleep_until(clock.now() + minutes(30), {});
+  client.tell(k_snapshots, WatchEvent::Type::added, object("a", "u1", 30));
+  CHECK(words() == "present a/u1");
+  CHECK(client.watches.size() == 1);
+  const Result<Change> change = next(minutes(10));
+  REQUIRE_FALSE(change);
+  REQUIRE(change.error().causes().size() == 1);
+  CHECK(change.error().causes()[0] == "watch virtualmachinesnapshots: nothing came for 2m30s");
+  CHECK(client.watches.size() == 5);
 }
 
 }  // namespace

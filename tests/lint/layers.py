@@ -22,7 +22,7 @@ THIRD_PARTY = {"fmt", "rapidjson", "yaml-cpp", "curl", "CLI", "doctest", "nghttp
 # Exceptions to the table, by file pattern: extra includes.
 EXTRA = [
     (r"lib/json/[a-z0-9_]+\.cpp", {"rapidjson", "yaml-cpp"}),
-    (r"lib/kube/curl_transport\.cpp", {"curl"}),
+    (r"lib/kube/curl_transport(_\w+)?\.(cpp|hpp)", {"curl"}),
     (r"cli/(context|flags)\.cpp", {"kube", "kubevirt"}),
 ]
 # Of kube, backup sees references, selectors and waits, never the wire.

@@ -84,7 +84,7 @@ Result<Value> Actor::call(const std::string& method, const std::string& target, 
   kube::HttpRequest request;
   request.method = method;
   request.target = target;
-  request.headers = {{"Accept", "application/json"}, {"X-Sandbox-Control", secret_}};
+  request.headers = {{"Accept", "application/json, */*"}, {"X-Sandbox-Control", secret_}};
   if (body != nullptr) {
     request.headers.emplace_back("Content-Type", type);
     request.body = json::dump(*body);

@@ -23,6 +23,7 @@ struct Subject {
   std::string alternatives;  // subjectAltName, may be empty
   bool ca = false;
   bool expired = false;
+  bool names_key = true;  // has the identifier of its issuer's key
 };
 
 struct Pair {
@@ -70,7 +71,7 @@ Pair make_pair(const Subject& subject, const Pair* issuer) {
   add_extension(certificate, signer, NID_basic_constraints, subject.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
   add_extension(certificate, signer, NID_key_usage, subject.ca ? "critical,keyCertSign,digitalSignature" : "critical,digitalSignature");
   add_extension(certificate, signer, NID_subject_key_identifier, "hash");
-  if (issuer != nullptr) add_extension(certificate, signer, NID_authority_key_identifier, "keyid:always");
+  if (issuer != nullptr && subject.names_key) add_extension(certificate, signer, NID_authority_key_identifier, "keyid:always");
   if (!subject.ca) add_extension(certificate, signer, NID_ext_key_usage, subject.alternatives.empty() ? "clientAuth" : "serverAuth");
   if (!subject.alternatives.empty()) add_extension(certificate, signer, NID_subject_alt_name, subject.alternatives);
   EVP_PKEY* signing = issuer == nullptr ? pair.key.get() : issuer->key.get();
@@ -101,8 +102,9 @@ base::Result<Certificates> make_certificates(ServerFault fault) {
   const Pair other = make_pair({"vmbackup-sandbox", "", "", true, false}, nullptr);
   if (!ca.certificate || !other.certificate) return base::Error(base::ErrorCode::internal, "cannot make a certificate authority");
   const std::string names = fault == ServerFault::wrong_name ? "DNS:elsewhere.example,IP:192.0.2.1" : "IP:127.0.0.1,IP:::1,DNS:localhost";
-  const Pair server =
-      make_pair({"kube-apiserver", "", names, false, fault == ServerFault::expired}, fault == ServerFault::other_ca ? &other : &ca);
+  const bool by_other = fault == ServerFault::other_ca || fault == ServerFault::other_key;
+  const Pair server = make_pair({"kube-apiserver", "", names, false, fault == ServerFault::expired, fault != ServerFault::other_key},
+                                by_other ? &other : &ca);
   const Pair admin = make_pair({"kubernetes-admin", "system:masters", "", false, false}, &ca);
   if (!server.certificate || !admin.certificate) return base::Error(base::ErrorCode::internal, "cannot make certificates");
   return Certificates{pem_of(ca).certificate_pem, pem_of(server), pem_of(admin)};

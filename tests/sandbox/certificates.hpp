@@ -18,7 +18,7 @@ struct Certificates {
   KeyPair admin;   // CN kubernetes-admin, O system:masters
 };
 
-enum class ServerFault { none, expired, wrong_name, other_ca };
+enum class ServerFault { none, expired, wrong_name, other_ca, other_key };
 
 // internal: OpenSSL refused.
 base::Result<Certificates> make_certificates(ServerFault fault);

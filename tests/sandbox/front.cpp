@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "json/yaml.hpp"
+#include "support/fake_cluster_exec.hpp"
 
 namespace vmbackup::sandbox {
 
@@ -27,6 +28,7 @@ struct Front::Running {
   bool logged = false;
   int status = 0;
   std::uint64_t watch = 0;
+  std::shared_ptr<test::ExecSession> exec;
 };
 
 namespace {
@@ -111,13 +113,33 @@ std::function<void()> Front::handle(const Incoming& incoming, const Identity& id
   return [this, running] {
     if (std::exchange(running->gone, true)) return;
     if (running->watch != 0) cluster_.world().stop_watch(running->watch);
+    if (running->exec) {
+      const test::Section section(cluster_.world());
+      running->exec->gone();
+    }
     // What was never answered, or never ended, is written down when its requester leaves.
     write_log(*running, running->status);
     running->logged = true;
   };
 }
 
-void Front::serve_cluster(const Incoming&, test::Request request, const std::shared_ptr<Running>& running) {
+// Only the HTTP/1.1 session can leave HTTP.
+void Front::allow_upgrade(const std::shared_ptr<Running>& running, test::Exchange& exchange) {
+  exchange.upgraded = [this, running](const Headers& headers, const std::shared_ptr<test::ExecSession>& session) {
+    if (running->gone) return;
+    write_log(*running, 101);
+    running->logged = true;
+    running->exec = session;
+    session->send = [running](std::string_view bytes) { running->response->write(bytes); };
+    session->end = [running](bool broken) { running->response->finish(broken); };
+    running->response->upgrade(headers, [this, weak = std::weak_ptr(session)](std::string_view bytes) {
+      const test::Section section(cluster_.world());
+      if (const auto alive = weak.lock()) alive->take(bytes);
+    });
+  };
+}
+
+void Front::serve_cluster(const Incoming& incoming, test::Request request, const std::shared_ptr<Running>& running) {
   base::Clock& clock = cluster_.world().clock;
   test::Exchange exchange;
   exchange.answer = [this, running, &clock](const test::Answer& answer) {
@@ -140,6 +162,10 @@ void Front::serve_cluster(const Incoming&, test::Request request, const std::sha
     if (broken) running->response->write(R"({"type":"MODIFIED","object":{"kind")");
     running->response->finish(broken);
   };
+  if (incoming.protocol == "http/1.1") {
+    test::note_upgrade(request, incoming.headers);
+    allow_upgrade(running, exchange);
+  }
   running->watch = cluster_.world().serve(request, exchange);
 }
 

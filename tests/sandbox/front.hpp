@@ -47,6 +47,7 @@ class Front {
  private:
   struct Running;
   void serve_cluster(const Incoming& incoming, test::Request request, const std::shared_ptr<Running>& running);
+  void allow_upgrade(const std::shared_ptr<Running>& running, test::Exchange& exchange);
   void control(const Incoming& incoming, const test::Request& request, const std::shared_ptr<Response>& response);
   json::Value control_answer(const std::string& verb, const test::Request& request, std::string& error);
   void write_log(const Running& running, int status);

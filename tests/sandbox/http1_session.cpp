@@ -21,6 +21,8 @@ std::string lower(std::string text) {
 
 const char* phrase_of(int status) {
   switch (status) {
+    case 101:
+      return "Switching Protocols";
     case 200:
       return "OK";
     case 201:
@@ -61,6 +63,10 @@ class Http1Session final : public HttpSession {
   ~Http1Session() override { let_go(); }
 
   bool take(std::string_view bytes) override {
+    if (response_ && response_->upgraded()) {
+      response_->take(bytes);
+      return true;
+    }
     buffer_.append(bytes);
     return next_request();
   }
@@ -88,6 +94,10 @@ class Http1Session final : public HttpSession {
       return;
     }
     if (response_->streaming()) out += "0\r\n\r\n";
+    if (response_->upgraded()) {
+      cut_ = true;
+      return;
+    }
     closing_ = closing_ || broken == Break::go_away;
     let_go();
     cut_ = cut_ || !next_request();

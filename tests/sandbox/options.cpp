@@ -37,6 +37,7 @@ std::optional<ServerFault> certificate_of(const std::string& word) {
   if (word == "expired") return ServerFault::expired;
   if (word == "wrong-name") return ServerFault::wrong_name;
   if (word == "other-ca") return ServerFault::other_ca;
+  if (word == "other-key") return ServerFault::other_key;
   return std::nullopt;
 }
 
@@ -58,6 +59,13 @@ std::optional<Error> take(ServeOptions& options, Arguments& arguments) {
     options.load.push_back(arguments.value());
   } else if (option == "--demo") {
     options.demo = true;
+  } else if (option == "--scale") {
+    options.scale = number_of(arguments.value()).value_or(0);
+    if (options.scale < 1 || options.scale > 100'000) return usage("--scale wants a number of VMs, 1 to 100000");
+  } else if (option == "--scale-snapshots") {
+    const base::Result<base::Duration> delay = base::parse_duration(arguments.value());
+    if (!delay) return usage("--scale-snapshots: " + delay.error().message());
+    options.scale_snapshots = *delay;
   } else if (option == "--speed") {
     const std::string speed = arguments.value();
     if (speed != "fast" && speed != "demo") return usage("--speed wants fast or demo, not \"" + speed + "\"");
@@ -79,7 +87,7 @@ std::optional<Error> take(ServeOptions& options, Arguments& arguments) {
     options.events = arguments.value();
   } else if (option == "--certificate") {
     const std::optional<ServerFault> fault = certificate_of(arguments.value());
-    if (!fault) return usage("--certificate wants good, expired, wrong-name or other-ca");
+    if (!fault) return usage("--certificate wants good, expired, wrong-name, other-ca or other-key");
     options.certificate = *fault;
   } else if (option == "--http1") {
     options.http2 = false;
@@ -99,6 +107,7 @@ base::Result<ServeOptions> parse_serve(const std::vector<std::string>& args) {
   }
   if (!arguments.missing().empty()) return usage(arguments.missing() + " wants a value");
   if (options.state.empty()) return usage("--state DIR is needed");
+  if (options.scale_snapshots && options.scale == 0) return usage("--scale-snapshots wants --scale N as well");
   return options;
 }
 

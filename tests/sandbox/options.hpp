@@ -9,6 +9,10 @@
 #include "certificates.hpp"
 #include "support/fake_cluster_options.hpp"
 
+namespace vmbackup::test {
+class FakeCluster;
+}
+
 namespace vmbackup::sandbox {
 
 struct ServeOptions {
@@ -16,6 +20,8 @@ struct ServeOptions {
   std::optional<int> parent;
   std::vector<std::string> load;
   bool demo = false;
+  int scale = 0;
+  std::optional<base::Duration> scale_snapshots;  // how long after the start they become ready
   bool demo_speed = false;
   bool http2 = true;
   std::string log;
@@ -46,5 +52,8 @@ int act(const ClientOptions& options);
 
 // The manifest of --demo.
 const char* demo_manifest();
+
+// What --scale and --scale-snapshots ask for. What the cluster refuses is thrown as std::runtime_error.
+void load_scale(test::FakeCluster& cluster, const ServeOptions& options, base::Clock& clock);
 
 }  // namespace vmbackup::sandbox

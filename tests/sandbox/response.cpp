@@ -23,6 +23,14 @@ void Response::begin(int status, Headers headers) {
   if (changed) changed();
 }
 
+void Response::upgrade(Headers headers, std::function<void(std::string_view)> take) {
+  begun_ = true;
+  status_ = 101;
+  headers_ = std::move(headers);
+  take_ = std::move(take);
+  if (changed) changed();
+}
+
 void Response::write(std::string_view bytes) {
   body_ += bytes;
   if (changed) changed();

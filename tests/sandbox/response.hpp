@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,12 +21,16 @@ class Response {
   // An answer whose body comes piece by piece.
   void begin(int status, Headers headers);
   void write(std::string_view bytes);
+  // 101: from here on the body's bytes leave as they are, and `take` gets the client's.
+  void upgrade(Headers headers, std::function<void(std::string_view)> take);
   // broken: the stream breaks instead of ending.
   void finish(bool broken);
 
   bool begun() const { return begun_; }
   bool ended() const { return ended_; }
   bool streaming() const { return streaming_; }
+  bool upgraded() const { return take_ != nullptr; }
+  void take(std::string_view bytes) { take_(bytes); }
   int status() const { return status_; }
   const Headers& headers() const { return headers_; }
   test::Answer::Break broken() const { return broken_; }
@@ -40,6 +45,7 @@ class Response {
   int status_ = 0;
   Headers headers_;
   std::string body_;
+  std::function<void(std::string_view)> take_;
   test::Answer::Break broken_ = test::Answer::Break::none;
 };
 

@@ -64,6 +64,7 @@ void load(test::FakeCluster& cluster, const ServeOptions& options, base::Clock& 
     if (!file) throw std::runtime_error(path + ": cannot be read");
     cluster.apply_manifest(text.str());
   }
+  if (options.scale > 0) load_scale(cluster, options, clock);
   const base::TimePoint limit = clock.now() + std::chrono::seconds(2);
   while (!cluster.settled() && clock.now() < limit) {
     const std::optional<base::TimePoint> due = cluster.next_due();

@@ -23,7 +23,7 @@ const std::vector<std::string>& masters() {
 }
 
 std::unique_ptr<kube::Client> client_for(World& world, std::optional<std::string> user, std::vector<std::string> groups) {
-  return kube::make_rest_client(make_memory_transport(world, std::move(user), std::move(groups)), kube::Connection{}, world.clock);
+  return kube::make_rest_client(make_memory_transport(world, std::move(user), std::move(groups)), world.clock);
 }
 
 const Kind& kind_of(const kube::Resource& resource) {
@@ -283,9 +283,9 @@ Result<json::Value> FakeCluster::get(const kube::Resource& resource, const kube:
   return admin_->get(resource, name, call, std::move(stop));
 }
 
-Result<kube::ObjectList> FakeCluster::list(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
-                                           const kube::Call& call, std::stop_token stop) {
-  return admin_->list(resource, ns, options, call, std::move(stop));
+Result<kube::ListPage> FakeCluster::list_page(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
+                                              const std::string& from, const kube::Call& call, std::stop_token stop) {
+  return admin_->list_page(resource, ns, options, from, call, std::move(stop));
 }
 
 Result<json::Value> FakeCluster::create(const kube::Resource& resource, const std::string& ns, const json::Value& object,
@@ -320,6 +320,11 @@ kube::WatchHandle FakeCluster::watch(const kube::Resource& resource, const std::
 
 Result<json::Value> FakeCluster::get_document(const std::string& path, const kube::Call& call, std::stop_token stop) {
   return admin_->get_document(path, call, std::move(stop));
+}
+
+Result<kube::ExecEnd> FakeCluster::exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
+                                        std::stop_token stop) {
+  return admin_->exec(pod, command, call, stop);
 }
 
 Result<std::vector<std::string>> FakeCluster::served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) {

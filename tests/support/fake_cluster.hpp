@@ -115,8 +115,8 @@ class FakeCluster final : public kube::Client {
   // ---- kube::Client, as an administrator ----
   base::Result<json::Value> get(const kube::Resource& resource, const kube::Name& name, const kube::Call& call,
                                 std::stop_token stop) override;
-  base::Result<kube::ObjectList> list(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
-                                      const kube::Call& call, std::stop_token stop) override;
+  base::Result<kube::ListPage> list_page(const kube::Resource& resource, const std::string& ns, const kube::ListOptions& options,
+                                         const std::string& from, const kube::Call& call, std::stop_token stop) override;
   base::Result<json::Value> create(const kube::Resource& resource, const std::string& ns, const json::Value& object, const kube::Call& call,
                                    std::stop_token stop) override;
   base::Result<json::Value> patch(const kube::Resource& resource, const kube::Name& name, kube::PatchType type, const json::Value& body,
@@ -130,6 +130,8 @@ class FakeCluster final : public kube::Client {
   kube::WatchHandle watch(const kube::Resource& resource, const std::string& ns, const kube::WatchOptions& options,
                           std::shared_ptr<kube::WatchQueue> queue, int source) override;
   base::Result<json::Value> get_document(const std::string& path, const kube::Call& call, std::stop_token stop) override;
+  base::Result<kube::ExecEnd> exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
+                                   std::stop_token stop) override;
   base::Result<std::vector<std::string>> served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) override;
 
   // For the server in tests/sandbox; see fake_cluster_world.hpp.

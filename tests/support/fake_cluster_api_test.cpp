@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kube/wait.hpp"
 #include "support/fake_clock.hpp"
 #include "support/fake_cluster.hpp"
 
@@ -304,6 +305,26 @@ TEST_CASE("a JSON patch adds, replaces, removes, and a failed test changes nothi
   const Value bad = Value::array({step("test", "/metadata/labels/app", "db"), step("replace", "/metadata/labels/app", "x")});
   CHECK(f.cluster.patch(k_config_map, {"default", "a"}, kube::PatchType::json, bad, f.call(), {}).error().code() == ErrorCode::invalid);
   CHECK(f.cluster.find(k_config_map, {"default", "a"})->path({"metadata", "labels", "app"}).as_string() == "web");
+}
+
+TEST_CASE("a follower gives up a watch that hangs, and misses nothing") {
+  Fixture f;
+  f.cluster.add_fault({.action = Fault::Action::hang, .method = "WATCH", .path = "configmaps"});
+  kube::Follower follower(f.cluster, f.clock);
+  follower.follow(k_config_map, "default", {});
+  const auto next = [&] { return follower.next(base::Deadline::after(f.clock, std::chrono::minutes(5)), {}); };
+  REQUIRE(next());  // synced
+  f.cluster.at(f.clock.now() + std::chrono::seconds(10), [&f] { f.cluster.apply(config_map("late")); });
+  const base::TimePoint begun = f.clock.now();
+  const Result<kube::Change> change = next();
+  REQUIRE(change.ok());
+  CHECK(change->object.path({"metadata", "name"}).as_string() == "late");
+  CHECK(f.clock.now() - begun == std::chrono::seconds(150));
+  CHECK(f.cluster.unused_faults().empty());
+  // Bookmarks keep a quiet watch alive: no third one is begun until the server ends it.
+  CHECK(follower.next(base::Deadline::after(f.clock, std::chrono::minutes(40)), {}).error().code() == ErrorCode::timeout);
+  const std::vector<RequestRecord> requests = f.cluster.requests();
+  CHECK(std::count_if(requests.begin(), requests.end(), [](const RequestRecord& each) { return each.watch; }) == 2);
 }
 
 }  // namespace

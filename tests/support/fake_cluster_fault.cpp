@@ -9,7 +9,8 @@ constexpr std::pair<Fault::Action, const char*> k_actions[] = {
     {Fault::Action::status, "status"},           {Fault::Action::expired, "expired"}, {Fault::Action::end_watch, "end-watch"},
     {Fault::Action::cut_watch, "cut-watch"},     {Fault::Action::hang, "hang"},       {Fault::Action::delay, "delay"},
     {Fault::Action::lose_answer, "lose-answer"}, {Fault::Action::reset, "reset"},     {Fault::Action::half_body, "half-body"},
-    {Fault::Action::go_away, "go-away"},         {Fault::Action::junk, "junk"},
+    {Fault::Action::go_away, "go-away"},         {Fault::Action::junk, "junk"},       {Fault::Action::only_v4, "only-v4"},
+    {Fault::Action::endless, "endless"},
 };
 }  // namespace
 

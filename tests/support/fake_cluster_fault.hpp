@@ -10,7 +10,7 @@
 namespace vmbackup::test {
 
 // The first rule that fits a request acts on it. Unit tests and the server know all of them; what needs a connection is played
-// to a kube::Client as the `unavailable` that a real one would return.
+// to a kube::Client as the `unavailable` that a real one would return. Of an exec, delay, lose_answer and half_body come after the upgrade.
 struct Fault {
   enum class Action {
     status,     // answer with `status` (and Retry-After: `retry_after` seconds when set) instead of doing it: 401, 403, 429, 500, 503, ...
@@ -24,6 +24,8 @@ struct Fault {
     half_body,    // half of the answer, then the connection breaks
     go_away,      // GOAWAY, then the connection is closed when its running requests end (HTTP/1.1: Connection: close)
     junk,         // 200 with a body that is no JSON
+    only_v4,      // an exec: the server does not know v5.channel.k8s.io
+    endless,      // an exec: its output never ends
   };
   Action action = Action::status;
   std::string method;  // "GET", ..., "WATCH" for watches only, empty: any but watches

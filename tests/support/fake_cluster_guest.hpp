@@ -34,10 +34,14 @@ class Guests {
   void unfreeze(const kube::Name& name, const Reply& reply);
   Answer pause(const kube::Name& name, bool dry_run);
   Answer unpause(const kube::Name& name, bool dry_run);
+  // A raw command to the agent; the error is libvirt's word. Answers now or later.
+  using AgentReply = std::function<void(const base::Result<json::Value>&)>;
+  void agent_command(const kube::Name& name, const std::string& raw, const AgentReply& reply);
   // guestosinfo, userlist, filesystemlist: every failure is 500 with plain text.
   Answer info(const kube::Name& name, const std::string& what) const;
 
   bool running(const kube::Name& name) const { return guests_.count(name) > 0; }
+  bool connected(const kube::Name& name) const { return running(name) && guests_.at(name).agent; }
   bool frozen(const kube::Name& name) const;
   bool paused(const kube::Name& name) const;
   // "frozen", "paused", "running" or "stopped".
@@ -46,6 +50,11 @@ class Guests {
   Knob knob(const kube::Name& name, const std::string& key, const std::string& fallback) const;
 
  private:
+  struct GuestProcess {
+    bool done = true;
+    int code = 0;
+    std::string out;  // base64
+  };
   struct Guest {
     base::TimePoint booted;
     bool agent = false;   // connected
@@ -58,6 +67,8 @@ class Guests {
     std::uint64_t life = 0;  // tells this instance from one of the same name before or after
     std::optional<Timers::Id> safety;
     bool poll_due = false;
+    std::map<int, GuestProcess> processes;
+    int last_pid = 0;
   };
   Guest* find(const kube::Name& name, std::uint64_t life);
   // What stands in the way before the guest is asked at all.
@@ -73,6 +84,9 @@ class Guests {
   void plan_poll(const kube::Name& name, Guest& guest);
   void poll(const kube::Name& name, std::uint64_t life);
   bool answers(const kube::Name& name, const Guest& guest) const;
+  base::Result<json::Value> agent_answer(const kube::Name& name, Guest& guest, const std::string& command, const json::Value& arguments);
+  base::Result<json::Value> guest_exec(const kube::Name& name, Guest& guest, const json::Value& arguments);
+  static base::Result<json::Value> guest_exec_status(Guest& guest, const json::Value& arguments);
 
   World& world_;
   std::map<kube::Name, Guest> guests_;

@@ -1,7 +1,9 @@
 // From a path to what is asked for, and the way of one request through the server.
 #include <algorithm>
+#include <cctype>
 
 #include "base/text.hpp"
+#include "support/fake_cluster_exec.hpp"
 #include "support/fake_cluster_watch.hpp"
 #include "support/fake_cluster_world.hpp"
 
@@ -72,6 +74,20 @@ Request request_of(std::string method, std::string target) {
   }
   request.target = std::move(target);
   return request;
+}
+
+void note_upgrade(Request& request, const std::vector<std::pair<std::string, std::string>>& headers) {
+  bool websocket = false;
+  std::string key;
+  for (const auto& [name, value] : headers) {
+    std::string lower = name;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (lower == "upgrade") websocket = value == "websocket";
+    if (lower == "sec-websocket-key") key = value;
+    if (lower != "sec-websocket-protocol") continue;
+    for (const std::string& protocol : base::split(value, ',')) request.protocols.emplace_back(base::trim(protocol));
+  }
+  if (websocket) request.websocket_key = key;
 }
 
 std::optional<Route> route_of(const World& world, const Request& request) {
@@ -164,7 +180,8 @@ Answer no_such_resource(const World& world, const Request& request) {
   return forbidden(*request.user, "list", parts[2], parts[4], "", "", "");
 }
 
-void dispatch(World& world, const Request& request, const std::optional<Route>& route, const Exchange& exchange) {
+void dispatch(World& world, const Request& request, const std::optional<Route>& route, const Exchange& exchange,
+              const std::optional<Fault>& fault) {
   if (const std::optional<Answer> found = discovery(world, request)) return exchange.answer(*found);
   if (!route) return exchange.answer(no_such_resource(world, request));
   if (route->group == "authorization.k8s.io") {
@@ -175,6 +192,7 @@ void dispatch(World& world, const Request& request, const std::optional<Route>& 
     return exchange.answer(forbidden(*request.user, route->verb, route->group, route->plural, route->subresource, route->ns, route->name));
   }
   if (route->kind == nullptr) return run_subresource(world, request, *route, exchange.answer);
+  if (route->kind == &kind("Pod") && route->subresource == "exec") return start_exec(world, request, *route, exchange, fault);
   exchange.answer(run_verb(world, request, *route));
 }
 
@@ -196,6 +214,12 @@ std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
     record(200);
     started();
   };
+  if (exchange.upgraded) {
+    recorded.upgraded = [record, upgraded = exchange.upgraded](const auto& headers, const auto& session) {
+      record(101);
+      upgraded(headers, session);
+    };
+  }
   const std::optional<Fault> fault = request.internal ? std::nullopt : faults.take(request.method, request.target, watching);
   const bool of_watch = fault && watching && is_about_watch(fault->action);
   if (fault && fault->action == Fault::Action::hang) return 0;
@@ -215,7 +239,7 @@ std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
       allowed(*this, request, *route)) {
     return watches->start(request, *route, recorded, of_watch ? fault : std::nullopt);
   }
-  dispatch(*this, request, route, recorded);
+  dispatch(*this, request, route, recorded, fault);
   return 0;
 }
 

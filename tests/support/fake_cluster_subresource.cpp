@@ -141,6 +141,10 @@ void run_subresource(World& world, const Request& request, const Route& route, c
   const std::string& what = route.subresource;
   const bool dry_run = asks_dry_run(request);
   const bool put = request.method == "PUT";
+  // Its PUTs have no answer of their own, and so produce nothing that is called JSON. [kubevirt 1.9.0, pkg/virt-api/api.go]
+  if (put && !request.accept.empty() && request.accept.find("*/*") == std::string::npos) {
+    return answer(plain_text(406, "406: Not Acceptable"));
+  }
   if (route.plural == "virtualmachineinstances" && put) {
     if (what == "freeze") return world.guests->freeze(name, unfreeze_timeout(request), answer);
     if (what == "unfreeze") return world.guests->unfreeze(name, answer);

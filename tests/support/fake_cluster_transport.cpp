@@ -1,5 +1,7 @@
 #include "support/fake_cluster_transport.hpp"
 
+#include "support/fake_cluster_exec.hpp"
+
 namespace vmbackup::test {
 
 namespace {
@@ -48,6 +50,42 @@ class MemoryTransport final : public kube::Transport {
     return Error(ErrorCode::timeout, "no answer until the deadline");
   }
 
+  Result<kube::Upgrade> upgrade(const kube::HttpRequest& http, const base::Deadline& deadline, std::stop_token stop) override {
+    struct Waiting {
+      base::Wakeup wakeup;
+      std::optional<Result<kube::HttpResponse>> result;
+      std::shared_ptr<ExecSession> session;
+    };
+    const auto waiting = std::make_shared<Waiting>();
+    const auto bytes = std::make_shared<kube::Duplex>();
+    Exchange exchange;
+    exchange.answer = [waiting](const Answer& answer) {
+      waiting->result = response_of(answer);
+      waiting->wakeup.notify();
+    };
+    exchange.upgraded = [waiting, bytes](const auto& headers, const std::shared_ptr<ExecSession>& session) {
+      waiting->session = session;
+      session->send = [bytes](std::string_view piece) { bytes->feed(piece); };
+      session->end = [bytes](bool broken) {
+        bytes->end(broken ? std::optional<Error>(Error(ErrorCode::unavailable, "the connection broke off")) : std::nullopt);
+      };
+      waiting->result = kube::HttpResponse{101, headers, {}};
+      waiting->wakeup.notify();
+    };
+    world_.serve(request_from(http), exchange);
+    const base::WaitEnd end = world_.clock.wait(waiting->wakeup, deadline.when(), stop);
+    const Section section(world_);
+    if (!waiting->result && end == base::WaitEnd::stopped) return Error(ErrorCode::cancelled, "stopped while waiting for the answer");
+    if (!waiting->result) return Error(ErrorCode::timeout, "no answer until the deadline");
+    if (!*waiting->result) return waiting->result->error();
+    kube::Upgrade upgrade;
+    upgrade.response = **waiting->result;
+    if (!waiting->session) return upgrade;
+    upgrade.bytes = bytes;
+    upgrade.connection = connect(bytes, waiting->session);
+    return upgrade;
+  }
+
   kube::StreamHandle stream(const kube::HttpRequest& http, kube::StreamSink sink) override {
     struct Running {
       kube::StreamSink sink;
@@ -85,6 +123,20 @@ class MemoryTransport final : public kube::Transport {
   }
 
  private:
+  kube::StreamHandle connect(const std::shared_ptr<kube::Duplex>& bytes, const std::shared_ptr<ExecSession>& session) {
+    // By a weak pointer: the session holds `bytes`.
+    bytes->on_change([this, to = bytes.get(), weak = std::weak_ptr(session)] {
+      const Section section(world_);
+      const std::string out = to->take_outgoing();
+      if (const auto alive = weak.lock(); alive && !out.empty()) alive->take(out);
+    });
+    return kube::StreamHandle([this, bytes, session] {
+      bytes->on_change(nullptr);
+      const Section section(world_);
+      session->gone();
+    });
+  }
+
   Request request_from(const kube::HttpRequest& http) const {
     Request request = request_of(http.method, http.target);
     request.user = user_;
@@ -93,6 +145,7 @@ class MemoryTransport final : public kube::Transport {
       if (name == "Content-Type") request.content_type = value;
       if (name == "Accept") request.accept = value;
     }
+    note_upgrade(request, http.headers);
     if (!http.body.empty()) {
       base::Result<json::Value> body = json::parse(http.body);
       if (body) request.body = std::move(*body);

@@ -28,6 +28,7 @@ class StorageController;
 class SnapshotController;
 class ContentController;
 class Collector;
+class ExecSession;
 
 // A request as it arrives, path and query decoded.
 struct Request {
@@ -37,22 +38,30 @@ struct Request {
   std::map<std::string, std::string> query;
   json::Value body;
   std::string content_type;
-  std::string accept;
+  std::string accept;  // empty: anything
   std::optional<std::string> user;  // none: not known, 401
   std::vector<std::string> groups;
-  bool internal = false;  // of a script that acts on the world: not recorded, and no fault hits it
+  std::string websocket_key;           // of a request that asks for a WebSocket
+  std::vector<std::string> protocols;  // of that WebSocket, as offered
+  bool internal = false;               // of a script that acts on the world: not recorded, and no fault hits it
 };
 // Splits and decodes `target`.
 Request request_of(std::string method, std::string target);
+// Takes what is asked for from the headers of a WebSocket's handshake; any case of the names.
+void note_upgrade(Request& request, const std::vector<std::pair<std::string, std::string>>& headers);
 
-// How an answer comes back: either answer() once, or started(), any number of event(), and ended(). Called under the world's mutex, perhaps
-// before serve() returns, perhaps never (a hang). Must not call the world.
+// How an answer comes back: either answer() once, or started(), any number of event(), and ended(); or upgraded(), which is to tell the
+// session where its bytes go. Called under the world's mutex, perhaps before serve() returns, perhaps never (a hang). Must not call the
+// world.
 struct Exchange {
   std::function<void(Answer)> answer;
   std::function<void()> started;
   std::function<void(const std::string& type, const json::Value& object)> event;
   // broken: the connection breaks in the middle of a line.
   std::function<void(bool broken)> ended;
+  // None: the connection cannot leave HTTP.
+  std::function<void(const std::vector<std::pair<std::string, std::string>>& headers, const std::shared_ptr<ExecSession>& session)>
+      upgraded;
 };
 
 struct World {

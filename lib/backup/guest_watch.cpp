@@ -1,0 +1,143 @@
+#include "backup/guest_watch.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "kubevirt/resources.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Result;
+using kubevirt::VirtualMachine;
+using kubevirt::VirtualMachineInstance;
+
+// Beyond this many namespaces one watch of them all is cheaper.
+constexpr std::size_t k_most_namespaces = 8;
+
+kube::Name name_of(const json::Value& object) {
+  return {object.path({"metadata", "namespace"}).as_string(), object.path({"metadata", "name"}).as_string()};
+}
+
+}  // namespace
+
+void SightKeeper::mark() {
+  sight_.frozen_seen.reset();
+  sight_.thawed_seen.reset();
+}
+
+void SightKeeper::see(const VirtualMachine& vm) {
+  if (!vm.snapshot_in_progress.empty() && vm.snapshot_in_progress != own_snapshot_) {
+    sight_.other_work = "snapshot " + vm.snapshot_in_progress + " of it was under way";
+  }
+  if (!vm.restore_in_progress.empty()) sight_.other_work = "restore " + vm.restore_in_progress + " of it was under way";
+}
+
+void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
+  if (uid_.empty()) {
+    uid_ = vmi.uid;
+    node_ = vmi.node;
+  }
+  if (vmi.uid != uid_ || vmi.final()) return see_gone();
+  sight_.moved = sight_.moved || vmi.node != node_ || vmi.migrating;
+  sight_.agent_lost = sight_.agent_lost || !vmi.agent_connected;
+  sight_.paused = sight_.paused || vmi.paused;
+  if (!vmi.backup_in_progress.empty()) sight_.other_work = "VirtualMachineBackup " + vmi.backup_in_progress + " of it was under way";
+  const bool frozen = vmi.fs_freeze_status == "frozen";
+  if (frozen && !sight_.frozen_seen) sight_.frozen_seen = now;
+  if (!frozen && sight_.frozen_seen && !sight_.thawed_seen) sight_.thawed_seen = now;
+}
+
+void SightKeeper::see_gone() { sight_.instance_ended = true; }
+
+GuestWatch::GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms)
+    : clock_(clock), follower_(client, clock) {
+  std::map<std::string, std::vector<std::string>> spaces;
+  for (const kube::Name& vm : vms) {
+    keepers_.emplace(vm, SightKeeper()).first->second.sight().unbroken = true;
+    spaces[vm.ns].push_back(vm.name);
+  }
+  if (spaces.size() > k_most_namespaces) spaces = {{"", {}}};
+  for (const auto& [ns, names] : spaces) {
+    kube::Follower::Options options{.label_selector = {}, .field_selector = {}, .optional = true};
+    if (names.size() == 1) options.field_selector = "metadata.name=" + names.front();
+    sources_[follower_.follow(kubevirt::virtual_machines(), ns, options)] = false;
+    instance_sources_.push_back(follower_.follow(kubevirt::virtual_machine_instances(), ns, options));
+    sources_[instance_sources_.back()] = false;
+  }
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+GuestWatch::~GuestWatch() = default;
+
+void GuestWatch::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const Result<kube::Change> change = follower_.next(base::Deadline::never(), stop);
+    const std::lock_guard lock(mutex_);
+    if (!change.ok()) {
+      // All sources are optional, so this is the stop, or nothing that would heal.
+      for (auto& [name, keeper] : keepers_) keeper.sight().unbroken = false;
+      told_ = true;
+      told_wakeup_.notify();
+      return;
+    }
+    take(*change);
+  }
+}
+
+// With the lock held.
+void GuestWatch::take(const kube::Change& change) {
+  using Type = kube::Change::Type;
+  if (change.type == Type::synced || change.type == Type::lost) {
+    sources_[change.source] = true;
+    told_ = std::all_of(sources_.begin(), sources_.end(), [](const auto& source) { return source.second; });
+    if (told_) told_wakeup_.notify();
+  }
+  if (change.type == Type::gap || change.type == Type::lost) {
+    for (auto& [name, keeper] : keepers_) {
+      keeper.sight().unbroken = false;
+      if (change.error) keeper.sight().unseen = change.error;
+    }
+  }
+  if (change.type != Type::present && change.type != Type::gone) return;
+  const auto keeper = keepers_.find(name_of(change.object));
+  if (keeper == keepers_.end()) return;
+  const bool instance = std::find(instance_sources_.begin(), instance_sources_.end(), change.source) != instance_sources_.end();
+  if (change.type == Type::gone) {
+    if (instance) keeper->second.see_gone();
+    return;
+  }
+  if (instance) {
+    const Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(change.object);
+    if (vmi.ok()) keeper->second.see(*vmi, clock_.now());
+  } else {
+    const Result<VirtualMachine> vm = kubevirt::decode_virtual_machine(change.object);
+    if (vm.ok()) keeper->second.see(*vm);
+  }
+}
+
+bool GuestWatch::ready(const base::Deadline& deadline, const std::stop_token& stop) {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (told_) return true;
+    }
+    if (clock_.wait(told_wakeup_, deadline.when(), stop) != base::WaitEnd::woken) return false;
+  }
+}
+
+void GuestWatch::mark(const kube::Name& vm) {
+  const std::lock_guard lock(mutex_);
+  const auto keeper = keepers_.find(vm);
+  if (keeper != keepers_.end()) keeper->second.mark();
+}
+
+Sight GuestWatch::look(const kube::Name& vm) const {
+  const std::lock_guard lock(mutex_);
+  const auto keeper = keepers_.find(vm);
+  return keeper == keepers_.end() ? Sight{} : keeper->second.sight();
+}
+
+}  // namespace vmbackup::backup

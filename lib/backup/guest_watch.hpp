@@ -1,0 +1,84 @@
+// What VMs and their instances show while we hold them: one watch per kind for all of them, on a thread of its own.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "kube/client.hpp"
+#include "kube/wait.hpp"
+#include "kubevirt/virtual_machine.hpp"
+
+namespace vmbackup::backup {
+
+// One guest as its objects showed it. VMI status and guestosinfo share one poll of 5 s in virt-launcher, so "frozen" and its end
+// are seen up to that much late. [kubevirt 1.9.0, pkg/virt-launcher/virtwrap/agent-poller]
+struct Sight {
+  bool unbroken = false;                       // both kinds were followed from the first list until now, without a gap
+  std::optional<base::Error> unseen;           // why they cannot be followed (no right to watch)
+  bool instance_ended = false;                 // the instance of the first list is gone, final, or replaced
+  bool moved = false;                          // its node changed, or it migrates
+  bool agent_lost = false;                     // AgentConnected was missing at some time
+  bool paused = false;                         // at some time
+  std::string other_work;                      // a snapshot, restore or backup of others that was seen under way; a clause
+  std::optional<base::TimePoint> frozen_seen;  // since mark(): when the status first said frozen
+  std::optional<base::TimePoint> thawed_seen;  // when it went back after that
+};
+
+// What one guest's changes come to: no thread, no clock of its own.
+class SightKeeper {
+ public:
+  // `own_snapshot`: the name of our own snapshot of this VM, which is no other's work; empty: none.
+  explicit SightKeeper(std::string own_snapshot = {}) : own_snapshot_(std::move(own_snapshot)) {}
+  // From here on: what was frozen before is not our freeze.
+  void mark();
+  void see(const kubevirt::VirtualMachine& vm);
+  void see(const kubevirt::VirtualMachineInstance& vmi, base::TimePoint now);
+  void see_gone();
+  Sight& sight() { return sight_; }
+  const Sight& sight() const { return sight_; }
+
+ private:
+  std::string own_snapshot_;
+  std::string uid_;
+  std::string node_;
+  Sight sight_;
+};
+
+// Begins at construction, ends at destruction. Thread-safe.
+class GuestWatch {
+ public:
+  // `client` and `clock` must outlive it.
+  GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms);
+  ~GuestWatch();
+  GuestWatch(const GuestWatch&) = delete;
+  GuestWatch& operator=(const GuestWatch&) = delete;
+
+  // Returns once the first lists have been told (or cannot be had), at `deadline` or at `stop`. True: all was told.
+  bool ready(const base::Deadline& deadline, const std::stop_token& stop);
+  // The freeze of this VM is about to be sent.
+  void mark(const kube::Name& vm);
+  Sight look(const kube::Name& vm) const;
+
+ private:
+  void run(const std::stop_token& stop);
+  void take(const kube::Change& change);
+
+  base::Clock& clock_;
+  kube::Follower follower_;      // the thread's alone
+  std::map<int, bool> sources_;  // number: told
+  std::vector<int> instance_sources_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::map<kube::Name, SightKeeper> keepers_;
+  bool told_ = false;
+  base::Wakeup told_wakeup_;
+  std::jthread thread_;
+};
+
+}  // namespace vmbackup::backup

@@ -1,0 +1,59 @@
+// Freeze, unfreeze, pause and unpause of a running guest, and what their answers mean.
+// [kubevirt 1.9.0, pkg/virt-api/rest/lifecycle.go, pkg/virt-handler/rest/lifecycle.go, pkg/virt-launcher/virtwrap/storage/fsfreeze.go]
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kube/client.hpp"
+
+namespace vmbackup::kubevirt {
+
+// How long virt-handler at the most waits for virt-launcher's answer to a freeze; 20 s before 1.6.4 and 1.7.2. A freeze that is not heard
+// of by then does not happen any more. [pkg/virt-handler/cmd-client/client.go]
+inline constexpr base::Duration k_launcher_limit = std::chrono::seconds(60);
+
+// What an answer says about the guest. A freeze that was refused before the agent was asked leaves nothing behind; one that the agent gave
+// up is over, but only a thaw shows that nothing stayed frozen; of an unclear one (time-out, lost connection, virt-api's 10 s) nothing is
+// known: the guest may be frozen now, later, or never.
+enum class FreezeAnswer { frozen, refused, failed, unclear };
+FreezeAnswer freeze_answer(const base::Result<void>& answer);
+
+enum class ThawAnswer {
+  thawed,       // the agent was asked and its file systems are thawed
+  vss_limit,    // Windows let go of the frozen file systems by itself before the thaw; the next unfreeze answers `thawed`
+  not_running,  // there is no running instance of that name (404 or 409)
+  paused,       // it cannot hear its agent
+  unclear,      // ask again
+};
+ThawAnswer thaw_answer(const base::Result<void>& answer);
+
+// `safety_timeout`: whole seconds, at least one (KubeVirt truncates, and 0 would mean no safety timer at all). Each is sent once.
+// Freezing a guest that is frozen already answers well, and leaves the timer of the earlier freeze. Errors as kube::Client.
+base::Result<void> freeze(kube::Client& client, const kube::Name& name, std::chrono::seconds safety_timeout, const kube::Call& call,
+                          const std::stop_token& stop);
+base::Result<void> unfreeze(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
+// conflict: it is paused already (pause) or not paused (unpause), or a snapshot of the VM is in progress (unpause).
+base::Result<void> pause(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
+base::Result<void> unpause(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
+// Whether a failed unpause means that nothing is paused (any more).
+bool says_not_paused(const base::Error& error);
+
+// Sets one annotation of an object, or takes it away where there is no value. Errors as kube::Client::patch.
+base::Result<void> annotate(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
+                            const std::optional<std::string>& value, const kube::Call& call, const std::stop_token& stop);
+
+// guestosinfo, as far as a freeze cares.
+struct GuestInfo {
+  std::string os_id;                  // "debian", "mswindows"; empty when the agent does not say
+  std::string freeze_status;          // "frozen", "thawed" or empty; the agent's word as virt-launcher polled it, up to 5 s old
+  std::vector<std::string> disabled;  // commands that a freeze or thaw needs and that the agent lacks or does not allow
+};
+// unavailable: any failure (virt-api answers 500 to all of them, [pkg/virt-api/rest/subresource.go]); forbidden.
+base::Result<GuestInfo> guest_info(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
+
+}  // namespace vmbackup::kubevirt
