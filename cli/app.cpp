@@ -82,7 +82,7 @@ class Session {
     Result<Given> given = parse(words_.before, outer);
     if (given && is_given(*given, "help")) {
       world_.streams.out.write(overview(commands_, program_));
-      return ExitCode::done;
+      return finish(ExitCode::done);
     }
     const Result<void> applied = given ? outer.apply(*given) : Result<void>(given.error());
     if (!applied) return usage_error(applied.error(), nullptr, outer);

@@ -32,6 +32,7 @@ void bind_common(Flags& flags, CommonOptions& target) {
                  .metavar = "NAME",
                  .help = "context of the kubeconfig to use",
                  .group = FlagGroup::connection,
+                 .names = Names::context,
                  .empty_ok = true,
                  .set = text_into(target.context)});
   flags.add(Flag{.name = "namespace",
@@ -39,6 +40,7 @@ void bind_common(Flags& flags, CommonOptions& target) {
                  .metavar = "NAME",
                  .help = "namespace; without it that of the context",
                  .group = FlagGroup::connection,
+                 .names = Names::ns,
                  .empty_ok = true,
                  .set = namespace_into(target.ns)});
   bind_connection(flags, target);

@@ -2,17 +2,22 @@
 
 #include <algorithm>
 
+#include "cli/names.hpp"
 #include "cli/parse.hpp"
 
 namespace vmbackup::cli {
 namespace {
+
+using base::Result;
 
 void offer(Completion& completion, const std::string& word, const std::string& help, const std::string& last) {
   if (word.compare(0, last.size(), last) == 0) completion.candidates.push_back({word, help});
 }
 
 void offer_values(Completion& completion, const Flag& flag, const std::string& before, const std::string& last) {
-  if (flag.name == "kubeconfig") completion.files = true;
+  // The three that are called FILE take one.
+  if (flag.metavar == "FILE") completion.files = true;
+  completion.names = {.kind = flag.names, .before = before, .typed = last.substr(before.size()), .taken = {}, .options = {}};
   for (const std::string& value : flag.choices) offer(completion, before + value, "", last);
 }
 
@@ -56,6 +61,10 @@ void offer_arguments(Completion& completion, const std::vector<Command>& command
   const Argument& argument = beyond ? arguments.back() : arguments[place];
   if (argument.names == Names::command) offer_commands(completion, commands, last);
   for (const std::string& word : argument.choices) offer(completion, word, "", last);
+  if (argument.names != Names::virtual_machine && argument.names != Names::snapshot) return;
+  const std::optional<std::string> prefix = typed_prefix(last, argument.names);
+  if (prefix)
+    completion.names = {.kind = argument.names, .before = *prefix, .typed = last.substr(prefix->size()), .taken = {}, .options = {}};
 }
 
 // How many of the words are arguments.
@@ -64,6 +73,37 @@ std::size_t count_arguments(const std::vector<std::string>& words, const Flags& 
   std::size_t count = 0;
   while (!take_command(rest, flags).empty()) ++count;
   return count;
+}
+
+// What `words` say of the connection. False: they cannot be understood, so that any name would be a guess.
+bool read_connection(const std::vector<std::string>& words, const Flags& flags, std::vector<std::string>& arguments) {
+  const Result<Given> given = parse(words, flags);
+  if (!given || given->problem) return false;
+  for (const GivenFlag& one : given->flags) {
+    const Flag* flag = flags.find(one.name);
+    if (flag == nullptr || flag->group != FlagGroup::connection) continue;
+    for (const std::string& value : one.values) {
+      if (!flag->set(value)) return false;
+    }
+  }
+  arguments = given->arguments;
+  return true;
+}
+
+void complete_names(Completion& completion, std::vector<std::string> words, const Flag* open, const Flags& flags,
+                    const CommonOptions& common) {
+  if (completion.names.kind == Names::none) return;
+  if (open != nullptr) words.pop_back();
+  if (!read_connection(words, flags, completion.names.taken)) completion.names.kind = Names::none;
+  completion.names.options = common;
+}
+
+// Letters, digits and marks that mean nothing to a shell.
+bool is_plain_word(const std::string& text) {
+  return !text.empty() && text.front() != '-' && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string("._:/@+,=-").find(c) != std::string::npos;
+  });
 }
 
 }  // namespace
@@ -97,7 +137,19 @@ Completion complete(const std::vector<Command>& commands, std::vector<std::strin
   } else {
     offer_arguments(completion, commands, known, count_arguments(words, known), last);
   }
+  complete_names(completion, words, open, known, common);
   return completion;
+}
+
+void add_names(Completion& completion, const std::vector<std::string>& names) {
+  const WantedNames& wanted = completion.names;
+  const bool of_cluster = wanted.kind == Names::virtual_machine || wanted.kind == Names::snapshot || wanted.kind == Names::ns;
+  for (const std::string& name : names) {
+    if (of_cluster ? !check_dns_subdomain(name) : !is_plain_word(name)) continue;
+    const bool taken = std::any_of(wanted.taken.begin(), wanted.taken.end(),
+                                   [&](const std::string& word) { return word.substr(word.find('/') + 1) == name; });
+    if (!taken) offer(completion, wanted.before + name, "", wanted.before + wanted.typed);
+  }
 }
 
 std::string completion_text(const Completion& completion) {

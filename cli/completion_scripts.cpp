@@ -4,30 +4,32 @@
 namespace vmbackup::cli {
 namespace {
 
-// Bash cuts words at "=", so they are put together first, and of an answer "--flag=value" only the value is given back.
+// Bash cuts words at "=" and ":" too. What no blank stands before belongs to the word before; and of an answer only what comes after the
+// last cut is given back. No shell expands the words for us, and running them through eval would run what stands in them: only ~/ is
+// understood.
 constexpr const char* k_bash = R"(# Completion of kubectl-vmbackup for bash. Generated, do not edit.
 _kubectl_vmbackup() {
-  local words=() word glue='' last candidates line
-  for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
-    if [[ ${#words[@]} -gt 0 && ( $word == = || -n $glue ) ]]; then
-      words[-1]+=$word
-    else
-      words+=("$word")
-    fi
-    if [[ $word == = ]]; then glue=1; else glue=''; fi
+  local rest=${COMP_LINE:0:COMP_POINT} words=() at word blank last cut='' breaks=${COMP_WORDBREAKS//[^=:]/} candidates line
+  for ((at = 0; at <= COMP_CWORD; ++at)); do
+    word=${COMP_WORDS[at]}
+    blank=${rest%%[![:space:]]*}
+    rest=${rest#"$blank"}
+    ((at < COMP_CWORD)) || word=$rest
+    if [[ ${#words[@]} -eq 0 || -n $blank ]]; then words+=("$word"); else words[-1]+=$word; fi
+    rest=${rest#"$word"}
   done
   last=${words[-1]}
-  unset 'words[-1]'
+  [[ -n $breaks && $last == *["$breaks"]* ]] && cut=${last%"${last##*["$breaks"]}"}
+  words=("${words[@]/#\~\//$HOME/}")
   COMPREPLY=()
-  candidates=$("${COMP_WORDS[0]}" __complete "${words[@]}" "$last" 2>/dev/null) || return
+  candidates=$("${words[0]}" __complete "${words[@]:1:${#words[@]}-2}" "$last" 2>/dev/null) || return
   while IFS= read -r line; do
     case $line in
-      :0) mapfile -t COMPREPLY < <(compgen -f -- "${last#*=}") ;;
+      :0) mapfile -t COMPREPLY < <(compgen -f -- "${last#"$cut"}") ;;
       :*) ;;
       *)
         line=${line%%$'\t'*}
-        [[ $last == --*=* ]] && line=${line#*=}
-        COMPREPLY+=("$line")
+        COMPREPLY+=("${line#"$cut"}")
         ;;
     esac
   done <<<"$candidates"
@@ -38,12 +40,13 @@ complete -F _kubectl_vmbackup kubectl-vmbackup
 constexpr const char* k_zsh = R"(#compdef kubectl-vmbackup
 # Completion of kubectl-vmbackup for zsh. Generated, do not edit.
 _kubectl-vmbackup() {
-  local -a lines candidates
+  local -a lines candidates typed
   local line
-  lines=("${(@f)$("${words[1]}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  typed=("${(@)${(@Q)words[1,CURRENT-1]}/#\~\//$HOME/}")
+  lines=("${(@f)$("${typed[1]}" __complete "${(@)typed[2,-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
   for line in "${lines[@]}"; do
     case $line in
-      :0) _files; return ;;
+      :0) compset -P '--*='; _files; return ;;
       :*|'') ;;
       *$'\t'*) candidates+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
       *) candidates+=("${line//:/\\:}") ;;
@@ -60,12 +63,17 @@ fi
 
 constexpr const char* k_fish = R"(# Completion of kubectl-vmbackup for fish. Generated, do not edit.
 function __kubectl_vmbackup_complete
-    set -l words (commandline -opc)
+    set -l words (string replace -r '^~/' "$HOME/" -- (commandline -opc))
     set -l last (commandline -ct)
     for line in ($words[1] __complete $words[2..-1] "$last" 2>/dev/null)
         switch $line
             case ':0'
-                __fish_complete_path "$last"
+                set -l flag (string match -r -- '^--[^=]*=' "$last")
+                set -l path (string replace -- "$flag" '' "$last")
+                for file in (__fish_complete_path (string replace -r '^~/' "$HOME/" -- "$path"))
+                    string match -q -- '~/*' "$path"; and set file (string replace -- "$HOME/" '~/' "$file")
+                    echo "$flag$file"
+                end
             case ':*'
             case '*'
                 echo $line

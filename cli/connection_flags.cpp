@@ -40,8 +40,12 @@ SetText request_timeout_into(base::Duration& target) {
 
 void bind_connection(Flags& flags, CommonOptions& target) {
   ConnectionOptions& to = target.connection;
-  flags.add(connection_flag("cluster", "NAME", "cluster of the kubeconfig to use, in place of the context's", to.cluster));
-  flags.add(connection_flag("user", "NAME", "user of the kubeconfig to be, in place of the context's", to.user));
+  Flag cluster = connection_flag("cluster", "NAME", "cluster of the kubeconfig to use, in place of the context's", to.cluster);
+  cluster.names = Names::cluster;
+  flags.add(std::move(cluster));
+  Flag user = connection_flag("user", "NAME", "user of the kubeconfig to be, in place of the context's", to.user);
+  user.names = Names::user;
+  flags.add(std::move(user));
   Flag server = connection_flag("server", "URL", "address of the API server", to.server);
   server.letter = 's';
   flags.add(std::move(server));

@@ -1,5 +1,6 @@
 #include "cli/console.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.hpp"
@@ -57,12 +58,16 @@ void Console::record(const std::string& type, const json::Value& object) {
   write(json::dump(whole) + '\n');
 }
 
-void Console::live(const std::string& text) {
+void Console::live(const std::string& text, const std::string& tail) {
   if (look_.style != ProgressStyle::live) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  // The last column stays free: some terminals wrap when it is written.
-  const int columns = err_.width() - 1;
-  std::string next = text.empty() ? "" : cut_to_width(text, columns > 0 ? static_cast<std::size_t>(columns) : 1);
+  // The last column stays free: some terminals wrap when it is written. So do two more, for the ^C that a terminal echoes: on the next
+  // row it would keep this one from being cleared.
+  const std::size_t columns = static_cast<std::size_t>(std::max(err_.width() - 3, 1));
+  const std::size_t behind = base::display_width(tail);
+  // With next to no room the tail alone would say nothing.
+  const bool room = columns > behind + 3;
+  std::string next = text.empty() ? "" : cut_to_width(text, room ? columns - behind : columns) + (room ? tail : "");
   if (next == live_) return;
   err_.write(k_clear_line + next);
   live_ = std::move(next);

@@ -47,8 +47,8 @@ class Console {
   // Text with its own line ends, dropped in the style `json`.
   void block(const std::string& text);
 
-  // Replaces the live line; empty removes it. Only in the style `live`. Cut to the width of the terminal.
-  void live(const std::string& text);
+  // Replaces the live line; empty removes it. Only in the style `live`. The text, not the tail, is cut to the width of the terminal.
+  void live(const std::string& text, const std::string& tail = {});
 
  private:
   void write(const std::string& text);

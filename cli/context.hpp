@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backup/debts.hpp"
@@ -50,6 +51,12 @@ kube::KubeconfigSource source_of(const CommonOptions& options, const Environment
 base::Result<Connected> connect_by_kubeconfig(const CommonOptions& options, const Environment& environment, base::Clock& clock,
                                               RequestLog log);
 
+// Names of contexts, clusters or users in the kubeconfig; empty where it cannot be read.
+std::vector<std::string> kubeconfig_names(const CommonOptions& options, const Environment& environment, Names kind);
+
+// The libraries that connect us, with their versions at run time.
+std::vector<std::pair<std::string, std::string>> connection_libraries();
+
 // Everything outside the program, so that tests can play it.
 struct World {
   Streams streams;
@@ -62,7 +69,8 @@ struct World {
   backup::Debts& debts;              // guests that we must let go
   // Tells where a signal that was refused, because a guest is held, is to be said; called with nothing at the end. May be empty.
   std::function<void(std::function<void(const std::string&)>)> hear{};
-  bool ticking = false;  // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
+  std::function<void(int)> leave{};  // ends the process at once, with that code; not in tests
+  bool ticking = false;              // time passes while nothing happens: progress may show it. Not in tests whose clock jumps
 };
 
 class Context {
@@ -71,6 +79,14 @@ class Context {
 
   // Connects at the first call; the same result ever after.
   const base::Result<Connected>& cluster();
+
+  // The same by other options, each time anew and without a log.
+  base::Result<Connected> connect(const CommonOptions& options) const;
+  std::vector<std::string> kubeconfig_names(const CommonOptions& options, Names kind) const;
+
+  // Ends the process with threads that still run, where that is possible.
+  bool can_leave() const { return static_cast<bool>(world_.leave); }
+  void leave(ExitCode code) const { world_.leave(static_cast<int>(code)); }
 
   Console& console() { return console_; }
   Output& out() { return world_.streams.out; }

@@ -17,6 +17,9 @@ namespace vmbackup::cli {
 // Takes the text of one value; usage: why it is refused ("no unit"), without naming flag or value again.
 using SetText = std::function<base::Result<void>(const std::string&)>;
 
+// What a completion may offer: words of ours, or names that are looked up in the cluster or in the kubeconfig.
+enum class Names { none, command, virtual_machine, snapshot, ns, context, cluster, user };
+
 // Headings in help, in this order.
 enum class FlagGroup { command, output, connection, general };
 
@@ -30,14 +33,12 @@ struct Flag {
   std::string implied{};                // not empty: the value may be left out, means this, and binds only with '='
   std::vector<std::string> excludes{};  // names of flags that cannot be given together with this one
   FlagGroup group = FlagGroup::command;
+  Names names = Names::none;
   bool repeats = false;   // may be given more than once
   bool empty_ok = false;  // an empty value is allowed
   bool hidden = false;
   SetText set{};
 };
-
-// What a completion of an argument may be.
-enum class Names { none, command, virtual_machine, snapshot };
 
 struct Argument {
   std::string name{};  // "VM"
@@ -144,6 +145,7 @@ struct ConnectionOptions {
 
 // What every command takes.
 struct CommonOptions {
+  bool completing = false;  // no flag: for a completion nobody may be asked for anything
   std::string kubeconfig;
   std::string context;
   std::string ns;

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
                    .random = random_number,
                    .debts = debts,
                    .hear = [&signals](std::function<void(const std::string&)> say) { signals.hear(std::move(say)); },
+                   .leave = [](int code) { _exit(code); },
                    .ticking = true};
   return static_cast<int>(cli::run(world, cli::all_commands(), std::vector<std::string>(argv, argv + argc)));
 }

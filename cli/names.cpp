@@ -50,6 +50,20 @@ Error with_lower_case_hint(const Error& error, const std::string& text, Result<v
   return small != text && check(small) ? error.with_hint("did you mean \"" + small + "\"?") : error;
 }
 
+// A name of the other kind is no name of this one: the hint is how to get from one to the other.
+Error wrong_type(const Kind& wanted, const std::string& type, const std::string& name) {
+  const bool other = std::any_of(k_kinds.begin(), k_kinds.end(), [&](const Kind& each) { return spells(each, type); });
+  if (!other)
+    return Error(ErrorCode::usage, "unknown type",
+                 std::string("write ") + wanted.shown + "/" + (name.empty() ? "NAME" : base::printable(name, 128)));
+  std::string hint = std::string("write ") + wanted.shown + "/NAME";
+  if (check_dns_subdomain(name)) {
+    hint = wanted.names == Names::snapshot ? "what snapshots there are of it: kubectl vmbackup list " + name
+                                           : "which VM it is of: kubectl vmbackup show " + name;
+  }
+  return Error(ErrorCode::usage, std::string("this command works on a ") + wanted.shown, hint);
+}
+
 }  // namespace
 
 Result<void> check_dns_label(const std::string& text) {
@@ -67,6 +81,13 @@ Result<void> check_dns_subdomain(const std::string& text) {
   return {};
 }
 
+std::optional<std::string> typed_prefix(const std::string& text, Names kind) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string::npos) return std::string();
+  if (!spells(k_kinds[kind == Names::virtual_machine ? 0 : 1], lower(text.substr(0, slash)))) return std::nullopt;
+  return text.substr(0, slash + 1);
+}
+
 Result<std::string> name_of(const std::string& text, Names kind) {
   std::string name = text;
   const std::size_t slash = text.find('/');
@@ -74,11 +95,7 @@ Result<std::string> name_of(const std::string& text, Names kind) {
     const std::string type = lower(text.substr(0, slash));
     name = text.substr(slash + 1);
     const Kind& wanted = k_kinds[kind == Names::virtual_machine ? 0 : 1];
-    if (!spells(wanted, type)) {
-      const std::string right = std::string(wanted.shown) + "/" + (name.empty() ? "NAME" : base::printable(name, 128));
-      const bool other = std::any_of(k_kinds.begin(), k_kinds.end(), [&](const Kind& each) { return spells(each, type); });
-      return Error(ErrorCode::usage, other ? "this command works on a " + std::string(wanted.shown) : "unknown type", "write " + right);
-    }
+    if (!spells(wanted, type)) return wrong_type(wanted, type, name);
   }
   if (const Result<void> good = check_dns_subdomain(name); !good) return good.error();
   return name;

@@ -73,6 +73,11 @@ std::string vm_state(const backup::SnapshotPlan& plan) {
   return state + (*plan.agent_connected ? ", guest agent connected" : ", no guest agent");
 }
 
+std::string component_text(const backup::ComponentVersion& component) {
+  if (!component.version.empty()) return component.version;
+  return component.installed == false ? "not installed" : "unknown";
+}
+
 }  // namespace
 
 std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide) {
@@ -186,6 +191,19 @@ std::string delete_plan_text(const std::vector<backup::DeleteItem>& items) {
     for (const std::string& kept : item.stays) out += "  keeps   " + base::printable(kept) + '\n';
   }
   return out;
+}
+
+std::string version_text(const VersionFacts& facts) {
+  if (!facts.cluster) return "kubectl-vmbackup " + facts.version + '\n';
+  Table components({"COMPONENT", "VERSION"});
+  components.add({"kubectl-vmbackup", facts.version});
+  components.add({"Kubernetes", component_text(facts.cluster->server)});
+  components.add({"KubeVirt", component_text(facts.cluster->kubevirt)});
+  components.add({"CDI", component_text(facts.cluster->cdi)});
+  if (facts.cluster->apis.empty()) return components.text();
+  Table apis({"API", "USED", "SERVED"});
+  for (const backup::ApiUse& api : facts.cluster->apis) apis.add({api.group, api.used, words(api.served)});
+  return components.text() + '\n' + apis.text();
 }
 
 std::string snapshot_names_text(const std::vector<SnapshotItem>& items) {

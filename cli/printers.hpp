@@ -7,6 +7,7 @@
 #include "backup/report.hpp"
 #include "backup/snapshot.hpp"
 #include "base/clock.hpp"
+#include "cli/view.hpp"
 
 namespace vmbackup::cli {
 
@@ -30,6 +31,9 @@ std::string snapshot_details_text(const backup::SnapshotItem& item, bool wide);
 std::string delete_report_text(const backup::DeleteReport& report);
 // What is going to be deleted, before it is: for the question and for --dry-run.
 std::string delete_plan_text(const std::vector<backup::DeleteItem>& items);
+
+// Ours alone on one line, or a table of all with the APIs below.
+std::string version_text(const VersionFacts& facts);
 
 // "virtualmachinesnapshot.snapshot.kubevirt.io/NAME" per line, for those that exist.
 std::string snapshot_names_text(const std::vector<backup::SnapshotItem>& items);

@@ -16,8 +16,6 @@ constexpr base::Duration k_reminder = std::chrono::seconds(30);
 
 const char* word_of(Event::Kind kind) {
   switch (kind) {
-    case Event::Kind::planned:
-      return "planned";
     case Event::Kind::created:
       return "created";
     case Event::Kind::phase:
@@ -77,8 +75,6 @@ std::string event_text(const Event& event) {
   const std::string disk = "disk " + base::printable(event.disk, 256);
   std::string text = base::printable(event.text, 1024);
   switch (event.kind) {
-    case Event::Kind::planned:
-      return "planned snapshot " + object;
     case Event::Kind::created:
       return "created snapshot " + object;
     case Event::Kind::phase:
@@ -234,10 +230,9 @@ std::string Waiting::state() const {
   return disks_.empty() ? "waiting for KubeVirt to begin" : "cut; waiting for KubeVirt to finish";
 }
 
-std::string Waiting::line(base::TimePoint now) const {
-  if (shown_.empty()) return {};
-  return subject_ + ": " + shown_ + " (" + short_age(now - since_) + ')';
-}
+std::string Waiting::what() const { return shown_.empty() ? "" : subject_ + ": " + shown_; }
+
+std::string Waiting::age(base::TimePoint now) const { return shown_.empty() ? "" : " (" + short_age(now - since_) + ')'; }
 
 Progress::Progress(Console& console, base::Clock& clock, bool ticking) : console_(console), clock_(clock) {
   const bool shows_time = console.style() == ProgressStyle::live || console.style() == ProgressStyle::plain;
@@ -252,14 +247,24 @@ Progress::~Progress() {
   console_.live("");
 }
 
-// Of several, the one that has not moved for longest.
-std::string Progress::waiting_line() {
+// Of several, the one that has not moved for longest. What it waits for, and since when.
+std::pair<std::string, std::string> Progress::waiting_line() {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto late = std::min_element(waiting_.begin(), waiting_.end(),
                                      [](const auto& left, const auto& right) { return left.second.since() < right.second.since(); });
   if (late == waiting_.end()) return {};
-  const std::string line = late->second.line(clock_.now());
-  return waiting_.size() == 1 ? line : line + ", and " + std::to_string(waiting_.size() - 1) + " more";
+  const std::string more = waiting_.size() == 1 ? "" : ", and " + std::to_string(waiting_.size() - 1) + " more";
+  return {late->second.what(), late->second.age(clock_.now()) + more};
+}
+
+void Progress::show_live() {
+  const auto [what, since] = waiting_line();
+  console_.live(what, since);
+}
+
+void Progress::remind() {
+  const auto [what, since] = waiting_line();
+  if (!what.empty()) console_.line(base::format_time(clock_.wall_now()) + ' ' + what + since);
 }
 
 void Progress::note_waiting(const Event& event) {
@@ -292,7 +297,7 @@ void Progress::on(const Event& event) {
       if (!console_.quiet()) plain_line(event, event_text(event));
       break;
     case ProgressStyle::live:
-      if (!console_.quiet()) console_.live(waiting_line());
+      if (!console_.quiet()) show_live();
       break;
     case ProgressStyle::none:
       break;
@@ -302,12 +307,10 @@ void Progress::on(const Event& event) {
 void Progress::tick(const std::stop_token& stop) {
   const bool live = console_.style() == ProgressStyle::live;
   while (clock_.sleep_until(clock_.now() + (live ? k_redraw : k_reminder), stop)) {
-    const std::string line = waiting_line();
-    if (line.empty()) continue;
     if (live) {
-      console_.live(line);
+      show_live();
     } else {
-      console_.line(base::format_time(clock_.wall_now()) + ' ' + line);
+      remind();
     }
   }
 }

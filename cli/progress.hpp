@@ -23,8 +23,11 @@ json::Value event_value(const backup::Event& event);
 class Waiting {
  public:
   void on(const backup::Event& event, base::TimePoint now);
-  // "prod/db-0: waiting for the cut of data, logs (12s)"; empty before the first event. The time in brackets is since this wait began.
-  std::string line(base::TimePoint now) const;
+  // "prod/db-0: waiting for the cut of data, logs" and " (12s)"; both empty before the first event. The time is since this wait began.
+  std::string what() const;
+  std::string age(base::TimePoint now) const;
+  // The two together.
+  std::string line(base::TimePoint now) const { return what() + age(now); }
   base::TimePoint since() const { return since_; }
 
  private:
@@ -62,7 +65,9 @@ class Progress final : public backup::Observer {
 
  private:
   void tick(const std::stop_token& stop);
-  std::string waiting_line();
+  std::pair<std::string, std::string> waiting_line();
+  void show_live();
+  void remind();
   void note_waiting(const backup::Event& event);
   void plain_line(const backup::Event& event, const std::string& text);
   Console& console_;

@@ -77,6 +77,11 @@ Value snapshot_items(const std::vector<backup::SnapshotItem>& items) {
   return array;
 }
 
+Value component_value(const backup::ComponentVersion& component) {
+  return Value::object(
+      {{"installed", optional_value(component.installed)}, {"version", component.version}, {"error", optional_error(component.error)}});
+}
+
 // U+XXXX that look like nothing or turn the text around: C1, bidi controls, zero width, byte order mark.
 bool deceives(std::uint32_t code) {
   return (code >= 0x7f && code <= 0x9f) || code == 0x061c || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
@@ -168,11 +173,22 @@ Value delete_report_value(const backup::DeleteReport& report, ExitCode exit_code
   return value;
 }
 
-Value version_value(const std::string& version, const std::vector<std::pair<std::string, std::string>>& libraries) {
+Value version_value(const VersionFacts& facts, ExitCode exit_code) {
   Value value = document("VersionReport");
   Value built_with = Value::object();
-  for (const std::pair<std::string, std::string>& library : libraries) built_with.set(library.first, library.second);
-  value.set("client", Value::object({{"version", version}, {"builtWith", std::move(built_with)}}));
+  for (const std::pair<std::string, std::string>& library : facts.libraries) built_with.set(library.first, library.second);
+  value.set("client", Value::object({{"version", facts.version}, {"builtWith", std::move(built_with)}}));
+  value.set("exitCode", static_cast<int>(exit_code));
+  value.set("server", facts.cluster ? component_value(facts.cluster->server) : Value());
+  value.set("kubevirt", facts.cluster ? component_value(facts.cluster->kubevirt) : Value());
+  value.set("cdi", facts.cluster ? component_value(facts.cluster->cdi) : Value());
+  json::Array apis;
+  for (const backup::ApiUse& api : facts.cluster ? facts.cluster->apis : std::vector<backup::ApiUse>()) {
+    apis.push_back(Value::object({{"group", api.group}, {"served", strings_value(api.served)}, {"used", api.used}}));
+  }
+  value.set("apis", std::move(apis));
+  value.set("apisError", facts.cluster ? optional_error(facts.cluster->apis_error) : Value());
+  value.set("error", optional_error(facts.error));
   return value;
 }
 
@@ -210,11 +226,18 @@ const std::vector<FieldText>& report_field_texts() {
       {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
       {"dryRun", "SnapshotReport, DeleteReport: true when nothing was changed"},
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
-      {"exitCode", "SnapshotReport, DeleteReport: the exit code of the run"},
+      {"exitCode", "SnapshotReport, DeleteReport, VersionReport: the exit code of the run"},
       {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
       {"plan", "SnapshotReport of a dry run: apiVersion, running, agentConnected (null: not known), paused, warnings[]"},
       {"items[].deletes[], items[].stays[]", "DeleteReport: the objects that go, and those that a deletion policy other than Delete keeps"},
       {"client.version, client.builtWith", "VersionReport: our version, and those of the libraries in it"},
+      {"server, kubevirt, cdi",
+       "VersionReport: installed (null: not known), version (empty: not known) and error; null with --client and where nothing of the "
+       "cluster could be read"},
+      {"apis[].group, served[], used",
+       "VersionReport: the APIs that this tool speaks, the versions that the server has of them, its preferred one first, and the one that "
+       "is used"},
+      {"apisError, error", "VersionReport: why the APIs are not known; why nothing of the cluster is"},
   };
   return texts;
 }

@@ -3,12 +3,14 @@
 // milliseconds, lengths of time are seconds.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "backup/report.hpp"
 #include "backup/snapshot.hpp"
+#include "backup/versions.hpp"
 #include "cli/exit_code.hpp"
 #include "json/value.hpp"
 
@@ -27,8 +29,16 @@ json::Value snapshot_list_value(const std::vector<backup::SnapshotItem>& items);
 json::Value snapshot_document(const backup::SnapshotItem& item);
 // kind DeleteReport.
 json::Value delete_report_value(const backup::DeleteReport& report, ExitCode exit_code);
+
+// What `version` found.
+struct VersionFacts {
+  std::string version;  // ours
+  std::vector<std::pair<std::string, std::string>> libraries{};
+  std::optional<backup::ClusterVersions> cluster{};  // none: not asked, or nothing could be read
+  std::optional<base::Error> error{};                // why nothing could be read
+};
 // kind VersionReport.
-json::Value version_value(const std::string& version, const std::vector<std::pair<std::string, std::string>>& libraries);
+json::Value version_value(const VersionFacts& facts, ExitCode exit_code);
 
 // One document as text for -o json or yaml. Characters that could deceive a reader at a terminal are escaped in JSON.
 std::string json_text(const json::Value& document);

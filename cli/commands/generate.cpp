@@ -1,4 +1,4 @@
-// Hidden: writes the man pages and completions that are committed.
+// Hidden: writes the man pages and completions that are committed, and the examples for the test that runs them.
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -10,6 +10,7 @@
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/docs.hpp"
+#include "cli/view.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -17,7 +18,18 @@ namespace {
 struct Options {
   std::string man;
   std::string completions;
+  bool examples = false;
 };
+
+json::Value examples_value(const std::vector<Command>& commands) {
+  json::Array examples;
+  for (const Command& command : commands) {
+    for (const Example& example : command.examples) {
+      examples.push_back(json::Value::object({{"command", command.name}, {"comment", example.comment}, {"line", example.line}}));
+    }
+  }
+  return examples;
+}
 
 base::Result<void> write_files(const std::string& folder, const std::vector<TextFile>& files) {
   for (const TextFile& file : files) {
@@ -43,6 +55,7 @@ ExitCode run_generate(const Options& options, Context& context) {
     const base::Result<void> written = write_files(options.completions, completion_files());
     if (!written) return context.fail(written.error());
   }
+  if (options.examples) context.out().write(json_text(examples_value(context.commands())));
   return ExitCode::done;
 }
 
@@ -51,11 +64,14 @@ Run bind(Flags& flags) {
   flags.add(Flag{.name = "man", .metavar = "FOLDER", .help = "write the man pages there", .set = text_into(options->man)});
   flags.add(
       Flag{.name = "completions", .metavar = "FOLDER", .help = "write the completions there", .set = text_into(options->completions)});
+  flags.add(Flag{.name = "examples", .help = "print all examples as JSON", .set = switch_into(options->examples)});
   return [options](Context& context) { return run_generate(*options, context); };
 }
 
 }  // namespace
 
-Command generate_command() { return {.name = "generate", .summary = "Write man pages and completions", .hidden = true, .bind = bind}; }
+Command generate_command() {
+  return {.name = "generate", .summary = "Write man pages, completions and examples", .hidden = true, .bind = bind};
+}
 
 }  // namespace vmbackup::cli

@@ -10,7 +10,6 @@ namespace vmbackup::backup {
 
 struct Event {
   enum class Kind {
-    planned,     // the plan is made; nothing was changed yet
     created,     // the VirtualMachineSnapshot exists; `text` is its UID
     phase,       // `text` is the phase's word
     waiting,     // not yet under way or in an error state; `text` is the server's reason. Told when it changes

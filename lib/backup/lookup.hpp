@@ -16,7 +16,8 @@ inline constexpr const char* k_default_failure_deadline = "5m";
 // The version of snapshot.kubevirt.io to use: v1beta1, else v1alpha1. precondition: the cluster does not serve the group.
 base::Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop);
 
-// The names of a kind in a namespace, read once (one request; when it fails, nothing is suggested), for as many that were not found.
+// The names of a kind in a namespace, read once, for as many that were not found. One request, up to three where the namespace is empty (it
+// may be the misspelt word); when they fail, nothing is suggested.
 class Suggestions {
  public:
   Suggestions(kube::Client& client, const kube::Resource& resource, const std::string& ns, const kube::Call& call,
@@ -29,10 +30,10 @@ class Suggestions {
   std::string ns_;
   bool listed_ = false;
   std::vector<std::string> names_;
+  std::string hint_for_empty_;
 };
 
-// `error` (a not_found) in our words, with "did you mean" from the names in the namespace. One more request; when that fails, no
-// suggestion.
+// `error` (a not_found) in our words, with "did you mean" from the names in the namespace, as Suggestions.
 base::Error not_found_with_suggestion(kube::Client& client, const kube::Resource& resource, const kube::Name& name,
                                       const base::Error& error, const kube::Call& call, const std::stop_token& stop);
 

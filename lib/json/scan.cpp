@@ -4,8 +4,11 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <iterator>
-#include <limits>
+#include <string>
 #include <vector>
 
 namespace vmbackup::json {
@@ -15,7 +18,17 @@ using base::Error;
 using base::ErrorCode;
 
 constexpr const char* k_trailing_text = "text after the end of the document";
+constexpr const char* k_too_large = "a number is too large";
 constexpr const char* k_lone_surrogate = "an escaped surrogate without its other half";
+
+// The nearest double; beyond the smallest ones zero, beyond the largest ones infinite.
+double real_of(std::string_view number) {
+  double value = 0;
+  const std::from_chars_result read = std::from_chars(number.begin(), number.end(), value);
+  if (read.ec == std::errc()) return value;
+  // Out of range: strtod tells at which end.
+  return std::strtod(std::string(number).c_str(), nullptr);
+}
 
 // RapidJSON 1.1.0 lets a lone low surrogate pass ("\\ude00") and makes bytes of it that are no UTF-8.
 bool has_surrogate(std::string_view text) {
@@ -32,15 +45,24 @@ class Builder {
 
   bool Null() { return add(Value()); }
   bool Bool(bool value) { return add(Value(value)); }
-  bool Int(int value) { return add(Value(value)); }
-  bool Uint(unsigned value) { return add(Value(std::int64_t{value})); }
-  bool Int64(std::int64_t value) { return add(Value(value)); }
-  bool Uint64(std::uint64_t value) {
-    if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return add(Value(static_cast<std::int64_t>(value)));
-    return add(Value(static_cast<double>(value)));
+  // Numbers come as text. RapidJSON 1.1.0 asks for the first bit of a zero to normalise 0e90, which has none.
+  bool RawNumber(const char* text, rapidjson::SizeType length, bool) {
+    const std::string_view number(text, length);
+    std::int64_t integer = 0;
+    const std::from_chars_result read = std::from_chars(number.begin(), number.end(), integer);
+    if (read.ec == std::errc() && read.ptr == number.end()) return add(Value(integer));
+    const double real = real_of(number);
+    if (!std::isfinite(real)) {
+      refusal_ = k_too_large;
+      return false;
+    }
+    return add(Value(real));
   }
-  bool Double(double value) { return add(Value(value)); }
-  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }  // only with numbers read as strings
+  bool Int(int) { return false; }  // the reader wants them to be there
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char* text, rapidjson::SizeType length, bool) {
     if (!is_text({text, length})) return false;
     return skipping_ > 0 ? pass_over() : add(Value(std::string(text, length)));
@@ -169,7 +191,7 @@ const char* reason_of(rapidjson::ParseErrorCode code) {
     case rapidjson::kParseErrorStringInvalidEncoding:
       return "a string is not UTF-8";
     case rapidjson::kParseErrorNumberTooBig:
-      return "a number is too large";
+      return k_too_large;
     case rapidjson::kParseErrorNumberMissFraction:
       return "expected a digit after the point";
     case rapidjson::kParseErrorNumberMissExponent:
@@ -187,7 +209,8 @@ base::Result<Value> scan(std::string_view text, const ScanOptions& options) {
   }
   if (text.empty()) return refuse(0, "the document is empty");
   // Iterative: two hundred thousand open brackets must not take the machine's stack.
-  constexpr unsigned k_flags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseFullPrecisionFlag;
+  constexpr unsigned k_flags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(options);

@@ -44,7 +44,8 @@ struct Call {
 struct ListOptions {
   std::string label_selector;
   std::string field_selector;
-  int page_size = 500;  // 0 asks for all at once
+  int page_size = 500;      // 0 asks for all at once
+  bool names_only = false;  // only metadata is wanted, so kind may read PartialObjectMetadata; a server may send more
 };
 
 struct ListPage {
@@ -129,6 +130,8 @@ class Client {
   virtual WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                             int source) = 0;
 
+  // What the server answers to a GET of a path that names no object of a kind: "/version", "/apis". Not escaped further.
+  virtual base::Result<json::Value> get_document(const std::string& path, const Call& call, std::stop_token stop) = 0;
   // Runs a command in a pod and waits for its end; any exit code is a good result. Sent once, never repeated. Needs the right to get, since
   // Kubernetes 1.35 also to create, pods/exec. Errors beyond those above: usage (no command, or `dry_run`, which exec does not know);
   // invalid (400: no such container, or the pod has ended; more output than allowed; a server that speaks no WebSocket, or with `input`

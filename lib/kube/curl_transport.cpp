@@ -360,6 +360,23 @@ bool curl_is_ready() {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> transport_libraries() {
+  const curl_version_info_data& info = *curl_version_info(CURLVERSION_NOW);
+  std::vector<std::pair<std::string, std::string>> libraries;
+  const auto add = [&libraries](const std::string& name, const char* version) {
+    if (version != nullptr) libraries.emplace_back(name, version);
+  };
+  add("libcurl", info.version);
+  // "OpenSSL/3.0.15"; other builds of libcurl name other libraries.
+  const std::string tls = info.ssl_version == nullptr ? "" : info.ssl_version;
+  const std::size_t slash = tls.find('/');
+  if (slash != std::string::npos) add(tls.substr(0, slash), tls.c_str() + slash + 1);
+  add("nghttp2", info.nghttp2_version);
+  add("zlib", info.libz_version);
+  add("c-ares", info.ares);
+  return libraries;
+}
+
 base::Result<std::unique_ptr<Transport>> make_curl_transport(const Connection& connection, const TransportOptions& options,
                                                              base::Clock& clock) {
   if (!curl_is_ready()) return Error(ErrorCode::internal, "libcurl cannot be started");

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "kube/kubeconfig.hpp"
 #include "kube/transport.hpp"
@@ -13,6 +16,9 @@ struct TransportOptions {
   base::Duration idle_keepalive = std::chrono::seconds(30);  // TCP keepalive, so that a dead server ends a quiet watch
   std::string user_agent;
 };
+
+// The libraries that do the work, as they are at run time: {"libcurl", "8.5.0"}, {"OpenSSL", "3.0.15"}, {"nghttp2", "1.52.0"}, ...
+std::vector<std::pair<std::string, std::string>> transport_libraries();
 
 // Starts its thread with the first request and joins it when destroyed (running calls end as cancelled). `clock` must outlive it.
 // At most 64 requests in flight, the first one alone until it is answered; HTTP/1.1 where the server or the library wants it.

@@ -255,11 +255,11 @@ Result<Connection> load_connection(const KubeconfigSource& source) {
   return connection;
 }
 
-Result<std::vector<std::string>> context_names(const KubeconfigSource& source) {
+Result<KubeconfigNames> kubeconfig_names(const KubeconfigSource& source) {
   const Result<MergedKubeconfig> config = read_kubeconfigs(source);
   if (!config) return config.error();
   if (config->nothing) return *config->nothing;
-  return names_of(config->contexts);
+  return KubeconfigNames{names_of(config->contexts), names_of(config->clusters), names_of(config->users)};
 }
 
 }  // namespace vmbackup::kube

@@ -102,7 +102,12 @@ struct KubeconfigSource {
 // the file and the entry; none holds a secret.
 base::Result<Connection> load_connection(const KubeconfigSource& source);
 
-// Names of all contexts of the merged configuration, sorted; for completion. Same errors as above for files.
-base::Result<std::vector<std::string>> context_names(const KubeconfigSource& source);
+// The names in the merged configuration, sorted; for completion. Same errors as above for files.
+struct KubeconfigNames {
+  std::vector<std::string> contexts;
+  std::vector<std::string> clusters;
+  std::vector<std::string> users;
+};
+base::Result<KubeconfigNames> kubeconfig_names(const KubeconfigSource& source);
 
 }  // namespace vmbackup::kube

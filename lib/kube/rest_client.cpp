@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kube/api_path.hpp"
+#include "kube/discovery.hpp"
 #include "kube/exec_channel.hpp"
 #include "kube/exec_session.hpp"
 #include "kube/repeater.hpp"
@@ -21,6 +22,8 @@ constexpr std::size_t k_most_body = std::size_t{256} << 20;
 constexpr base::Duration k_list_patience = std::chrono::minutes(2);
 // Server-side apply wants to know who applies.
 constexpr const char* k_field_manager = "kubectl-vmbackup";
+// A list without spec and status; a server that does not know it sends whole objects. [kubernetes docs, "API concepts"]
+constexpr const char* k_only_metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 const char* content_type_of(PatchType type) {
   switch (type) {
@@ -93,6 +96,7 @@ class RestClient final : public Client {
                                       const Call& call, std::stop_token stop) override;
   WatchHandle watch(const Resource& resource, const std::string& ns, const WatchOptions& options, std::shared_ptr<WatchQueue> queue,
                     int source) override;
+  Result<json::Value> get_document(const std::string& path, const Call& call, std::stop_token stop) override;
   Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) override;
   Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) override;
 
@@ -141,6 +145,7 @@ Result<ListPage> RestClient::list_page(const Resource& resource, const std::stri
   query.add("continue", from);
   Order order;
   order.request = request("GET", *path + query.text());
+  if (options.names_only) order.request.headers.front().second = k_only_metadata;
   order.what = "list " + collection_label(resource, ns);
   order.hint = can_i("list", resource, ns, {});
   order.may_repeat = true;
@@ -282,6 +287,16 @@ Result<ExecEnd> RestClient::exec(const Name& pod, const ExecCommand& command, co
   return run_exec_session(*upgrade->bytes, command, order.what, repeater_.clock(), call.deadline, stop);
 }
 
+Result<json::Value> RestClient::get_document(const std::string& path, const Call& call, std::stop_token stop) {
+  Order order;
+  order.request = request("GET", path);
+  order.what = "get " + path;
+  order.may_repeat = true;
+  const Outcome outcome = repeater_.send(order, call, stop);
+  if (!outcome.answer) return outcome.answer.error();
+  return parse_object(*outcome.answer, order.what);
+}
+
 Result<std::vector<std::string>> RestClient::served_versions(const std::string& group, const Call& call, std::stop_token stop) {
   Order order;
   order.request = request("GET", group.empty() ? "/api" : "/apis/" + escape(group));
@@ -291,14 +306,7 @@ Result<std::vector<std::string>> RestClient::served_versions(const std::string& 
   if (!outcome.answer) return outcome.answer.error();
   const Result<json::Value> answer = parse_object(*outcome.answer, order.what);
   if (!answer) return answer.error();
-  std::vector<std::string> versions;
-  const std::string& preferred = answer->path({"preferredVersion", "version"}).as_string();
-  if (!preferred.empty()) versions.push_back(preferred);
-  for (const json::Value& item : answer->path({"versions"}).items()) {
-    // The core group lists plain words, all others objects.
-    const std::string& version = item.is_string() ? item.as_string() : item.path({"version"}).as_string();
-    if (!version.empty() && version != preferred) versions.push_back(version);
-  }
+  std::vector<std::string> versions = versions_of(*answer);
   if (versions.empty()) return Error(ErrorCode::invalid, order.what + ": the answer names no version");
   return versions;
 }

@@ -6,6 +6,7 @@ kube::Resource virtual_machines() { return {"kubevirt.io", "v1", "virtualmachine
 
 kube::Resource virtual_machine_instances() { return {"kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true}; }
 
+kube::Resource namespaces() { return {"", "v1", "namespaces", "Namespace", false}; }
 kube::Resource guest_subresources() {
   return {"subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", true};
 }
@@ -18,7 +19,11 @@ kube::Resource vm_snapshot_contents(const std::string& version) {
   return {k_snapshot_group, version, "virtualmachinesnapshotcontents", "VirtualMachineSnapshotContent", true};
 }
 
-kube::Resource volume_snapshots() { return {"snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", true}; }
+kube::Resource kubevirts() { return {k_core_group, "v1", "kubevirts", "KubeVirt", true}; }
+
+kube::Resource cdis() { return {k_cdi_group, "v1beta1", "cdis", "CDI", false}; }
+
+kube::Resource volume_snapshots() { return {k_volume_snapshot_group, "v1", "volumesnapshots", "VolumeSnapshot", true}; }
 
 std::string describe(const kube::Resource& resource, const kube::Name& name) {
   return name.ns.empty() ? resource.kind + " " + name.name : resource.kind + " " + name.ns + "/" + name.name;

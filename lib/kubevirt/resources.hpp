@@ -13,12 +13,26 @@ kube::Resource virtual_machine_instances();
 // virt-api's aggregated API: freeze, unfreeze, guestosinfo, ... of virtualmachineinstances. [kubevirt 1.9.0, pkg/virt-api/api.go]
 kube::Resource guest_subresources();
 
+// Kubernetes' own.
+kube::Resource namespaces();
+
 // snapshot.kubevirt.io: v1beta1 since 1.3, v1alpha1 before; the same schema. [kubevirt 1.9.0, api/snapshot/v1beta1/register.go]
 inline constexpr const char* k_snapshot_group = "snapshot.kubevirt.io";
 kube::Resource vm_snapshots(const std::string& version);
 kube::Resource vm_snapshot_contents(const std::string& version);
 
+// The object that the operator of KubeVirt, or of CDI, keeps. CDI's has no namespace.
+// [kubevirt 1.9.0, api/core/v1/types.go; containerized-data-importer-api, pkg/apis/core/v1beta1/types.go]
+inline constexpr const char* k_core_group = "kubevirt.io";
+inline constexpr const char* k_cdi_group = "cdi.kubevirt.io";
+kube::Resource kubevirts();
+kube::Resource cdis();
+
+// freeze, unfreeze, guestosinfo, ...: answered by virt-api.
+inline constexpr const char* k_subresources_group = "subresources.kubevirt.io";
+
 // snapshot.storage.k8s.io/v1; older versions are not served any more. [external-snapshotter 8.6.0, client/apis/volumesnapshot/v1]
+inline constexpr const char* k_volume_snapshot_group = "snapshot.storage.k8s.io";
 kube::Resource volume_snapshots();
 
 // "VirtualMachineSnapshot prod/db-0", as errors and events name an object.

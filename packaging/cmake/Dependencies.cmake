@@ -10,11 +10,6 @@ function(vmbackup_require_header name header package)
   endif()
 endfunction()
 
-# fmt: Debian ships no libfmt.a, so the static binary takes the headers.
-find_package(fmt 9 REQUIRED)
-add_library(vmbackup_fmt INTERFACE)
-target_link_libraries(vmbackup_fmt INTERFACE $<IF:$<BOOL:${VMBACKUP_STATIC}>,fmt::fmt-header-only,fmt::fmt>)
-
 # RapidJSON and CLI11: headers only.
 vmbackup_require_header(rapidjson rapidjson/document.h rapidjson-dev)
 add_library(vmbackup_rapidjson INTERFACE)

@@ -180,7 +180,7 @@ TEST_CASE("commands that need no cluster ask for none") {
                                                                                      {"--help"},
                                                                                      {"help", "wait"},
                                                                                      {"snapshot", "-h"},
-                                                                                     {"version", "-o", "json"},
+                                                                                     {"version", "--client", "-o", "json"},
                                                                                      {"completion", "bash"},
                                                                                      {"__complete", "sn"}}) {
     Stage stage;
@@ -190,6 +190,17 @@ TEST_CASE("commands that need no cluster ask for none") {
     CHECK(outcome.err.empty());
     CHECK(stage.connects == 0);
   }
+}
+
+TEST_CASE("names of the cluster are completed, and whatever goes wrong is silence") {
+  Stage stage;
+  stage.add_vm(k_db);
+  CHECK(stage.run({"__complete", "snapshot", "-n", "prod", ""}).out == "db-0\n:4\n");
+  CHECK(stage.run({"__complete", "list", "-n", "pr"}).out == "prod\n:4\n");
+  const Outcome nowhere = stage.run({"__complete", "snapshot", "--context", "nowhere", ""});
+  CHECK(nowhere.code == 0);
+  CHECK(nowhere.out == ":4\n");
+  CHECK(nowhere.err.empty());
 }
 
 TEST_CASE("what is behind -- is an argument, whatever it looks like") {

@@ -62,6 +62,43 @@ TEST_CASE("a file where a file is wanted, nothing behind --") {
   CHECK(words({"list", "--"}, "--").empty());
 }
 
+TEST_CASE("which names are wanted, and where") {
+  const auto wanted = [](std::vector<std::string> before, const std::string& last) {
+    return cli::complete(cli::all_commands(), std::move(before), last).names;
+  };
+  CHECK(wanted({"snapshot"}, "d").kind == cli::Names::virtual_machine);
+  CHECK(wanted({"snapshot"}, "vm/d").before == "vm/");
+  CHECK(wanted({"snapshot"}, "vm/d").typed == "d");
+  CHECK(wanted({"snapshot"}, "vmsnapshot/d").kind == cli::Names::none);
+  CHECK(wanted({"snapshot", "db-0"}, "").kind == cli::Names::none);
+  CHECK(wanted({"delete", "a"}, "").kind == cli::Names::snapshot);
+  CHECK(wanted({"delete", "vmsnapshot/a"}, "").taken == List{"vmsnapshot/a"});
+  CHECK(wanted({"list", "-n"}, "p").kind == cli::Names::ns);
+  CHECK(wanted({"-n"}, "p").kind == cli::Names::ns);
+  CHECK(wanted({"list"}, "--context=p").before == "--context=");
+  CHECK(wanted({"list", "--user"}, "").kind == cli::Names::user);
+  const cli::WantedNames there = wanted({"-n", "prod", "show", "--context", "east", "-s", "https://h"}, "");
+  CHECK(there.options.ns == "prod");
+  CHECK(there.options.context == "east");
+  CHECK(there.options.connection.server == "https://h");
+  // What cannot be understood could mean another cluster.
+  CHECK(wanted({"show", "--contxt", "east"}, "").kind == cli::Names::none);
+  CHECK(wanted({"show", "-n", "NOT A NAME"}, "").kind == cli::Names::none);
+}
+
+TEST_CASE("names that nothing can be called are not offered") {
+  cli::Completion completion;
+  completion.names = {.kind = cli::Names::virtual_machine, .before = "vm/", .typed = "d", .taken = {"db-1", "vm/db-2"}, .options = {}};
+  cli::add_names(completion, {"db-0", "db-1", "db-2", "web-0", "d$(reboot)", "d\nx", "d\x1b[2J", "d b", "d\tx", ""});
+  REQUIRE(completion.candidates.size() == 1);
+  CHECK(completion.candidates[0].word == "vm/db-0");
+  completion.candidates.clear();
+  completion.names = {.kind = cli::Names::context, .before = "", .typed = "", .taken = {}, .options = {}};
+  cli::add_names(completion, {"arn:aws:eks:x/y", "a b", "`id`", "$(id)", "a;b", "-x", "jane@east"});
+  REQUIRE(completion.candidates.size() == 2);
+  CHECK(completion.candidates[1].word == "jane@east");
+}
+
 TEST_CASE("the protocol") {
   cli::Completion completion;
   completion.candidates = {{"a", "the first"}, {"b", ""}};

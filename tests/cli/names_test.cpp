@@ -26,8 +26,12 @@ TEST_CASE("kubectl's spellings of a type") {
 }
 
 TEST_CASE("a wrong type says what would be right") {
-  CHECK(told(cli::name_of("vmsnapshot/x", Names::virtual_machine)) == "this command works on a vm | write vm/x");
-  CHECK(told(cli::name_of("vm/x", Names::snapshot)) == "this command works on a vmsnapshot | write vmsnapshot/x");
+  CHECK(told(cli::name_of("vmsnapshot/x", Names::virtual_machine)) ==
+        "this command works on a vm | which VM it is of: kubectl vmbackup show x");
+  CHECK(told(cli::name_of("vm/x", Names::snapshot)) ==
+        "this command works on a vmsnapshot | what snapshots there are of it: kubectl vmbackup list x");
+  CHECK(told(cli::name_of("vm/X_", Names::snapshot)) == "this command works on a vmsnapshot | write vmsnapshot/NAME");
+  CHECK(told(cli::name_of("vmi/x", Names::virtual_machine)) == "unknown type | write vm/x");
   CHECK(told(cli::name_of("pod/x", Names::snapshot)) == "unknown type | write vmsnapshot/x");
   CHECK(told(cli::name_of("vm.snapshot.kubevirt.io/x", Names::virtual_machine)) == "unknown type | write vm/x");
 }

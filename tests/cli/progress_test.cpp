@@ -68,7 +68,10 @@ TEST_CASE("the live line is cleared at the end and never in the way of a line") 
 TEST_CASE("the live line is never wider than the terminal") {
   Stage stage(cli::ProgressStyle::live, false, true, 24);
   stage.console.live("0123456789012345678901234567890");
-  CHECK(stage.text == "\r\x1b[K01234567890123456789...");
+  CHECK(stage.text == "\r\x1b[K012345678901234567...");
+  stage.text.clear();
+  stage.console.live("prod/db-0: waiting for the cut of root", " (12s)");
+  CHECK(stage.text == "\r\x1b[Kprod/db-0: w... (12s)");
   CHECK(cli::cut_to_width("\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd", 6) == "\xe4\xbd\xa0...");
   CHECK(cli::cut_to_width("abc", 3) == "abc");
 }

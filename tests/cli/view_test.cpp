@@ -118,6 +118,17 @@ TEST_CASE("deletions and version") {
   CHECK(
       json::dump(cli::delete_report_value(report, cli::ExitCode::failed)) ==
       R"({"apiVersion":"vmbackup/v1","kind":"DeleteReport","dryRun":true,"exitCode":1,"items":[{"namespace":"","name":"","vm":"","outcome":"failed","deletes":[],"stays":["x"],"error":null}]})");
-  CHECK(json::dump(cli::version_value("1.2.3", {{"lib", "4"}})) ==
-        R"({"apiVersion":"vmbackup/v1","kind":"VersionReport","client":{"version":"1.2.3","builtWith":{"lib":"4"}}})");
+  cli::VersionFacts facts{.version = "1.2.3", .libraries = {{"lib", "4"}}};
+  CHECK(
+      json::dump(cli::version_value(facts, cli::ExitCode::done)) ==
+      R"({"apiVersion":"vmbackup/v1","kind":"VersionReport","client":{"version":"1.2.3","builtWith":{"lib":"4"}},"exitCode":0,"server":null,"kubevirt":null,"cdi":null,"apis":[],"apisError":null,"error":null})");
+  facts.cluster.emplace();
+  facts.cluster->server = {.installed = true, .version = "v1.34.2"};
+  facts.cluster->cdi = {.installed = false, .version = {}};
+  facts.cluster->apis = {{"kubevirt.io", {"v1", "v1alpha3"}, "v1"}};
+  const json::Value value = cli::version_value(facts, cli::ExitCode::done);
+  CHECK(json::dump(*value.find("server")) == R"({"installed":true,"version":"v1.34.2","error":null})");
+  CHECK(json::dump(*value.find("kubevirt")) == R"({"installed":null,"version":"","error":null})");
+  CHECK(json::dump(*value.find("cdi")) == R"({"installed":false,"version":"","error":null})");
+  CHECK(json::dump(*value.find("apis")) == R"([{"group":"kubevirt.io","served":["v1","v1alpha3"],"used":"v1"}])");
 }

@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(is_printable(connection.error().message()), "a refusal is printable");
     require(is_printable(connection.error().hint()), "a hint is printable");
   }
-  const Result<std::vector<std::string>> names = vmbackup::kube::context_names(source);
+  const Result<vmbackup::kube::KubeconfigNames> names = vmbackup::kube::kubeconfig_names(source);
   require(names.ok() || !connection.ok(), "a file that connects has its contexts listed");
   ::close(file);
   return 0;

@@ -7,7 +7,8 @@ using vmbackup::base::Error;
 using vmbackup::base::ErrorCode;
 using vmbackup::base::Result;
 using vmbackup::kube::Connection;
-using vmbackup::kube::context_names;
+using vmbackup::kube::kubeconfig_names;
+using vmbackup::kube::KubeconfigNames;
 using vmbackup::kube::KubeconfigSource;
 using vmbackup::kube::load_connection;
 using vmbackup::test::config;
@@ -51,7 +52,7 @@ TEST_CASE("files that are no kubeconfig") {
     const std::string expected =
         row.message.empty() ? "cannot read kubeconfig " + file + ": it is larger than 16 MiB" : "kubeconfig " + file + row.message;
     CHECK(error.message().substr(0, expected.size()) == expected);
-    CHECK_FALSE(context_names(from(file)).ok());
+    CHECK_FALSE(kubeconfig_names(from(file)).ok());
   }
 }
 
@@ -146,9 +147,10 @@ TEST_CASE("several files merge: the first one that has an entry gives it whole, 
   const Result<Connection> two = load_connection(source);
   REQUIRE_MESSAGE(two.ok(), two.error().message());
   CHECK(two->ca_pem == k_ca);
-  const Result<std::vector<std::string>> names = context_names(source);
+  const Result<KubeconfigNames> names = kubeconfig_names(source);
   REQUIRE(names.ok());
-  CHECK(*names == std::vector<std::string>{"one", "three", "two"});
+  CHECK(names->contexts == std::vector<std::string>{"one", "three", "two"});
+  CHECK(names->users == std::vector<std::string>{"u"});
   // One bad file spoils all, and is named.
   source.kubeconfig_env = a + ":" + folder.write("bad", "a: [") + ":" + b;
   CHECK(error_of(load_connection(source)).message().rfind("kubeconfig " + folder.path("bad") + ": invalid YAML", 0) == 0);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kube/discovery.hpp"
 #include "kube/scripted_transport.hpp"
 #include "support/fake_clock.hpp"
 
@@ -400,6 +401,24 @@ TEST_CASE_FIXTURE(Fixture, "served versions, preferred first") {
   script.answer(404, "404 page not found\n");
   CHECK(client().served_versions("nobody.io", call(), {}).error().code() == ErrorCode::not_found);
   CHECK(script.targets() == std::vector<std::string>{"GET /apis/snapshot.kubevirt.io", "GET /api", "GET /apis/nobody.io"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "documents by path, and what they say of the server") {
+  script.answer(200, R"({"major":"1","gitVersion":"v1.34.2"})");
+  CHECK(server_version(client(), call(), {}).value() == "v1.34.2");
+  script.answer(200, R"({"major":"1"})");
+  CHECK(server_version(client(), call(), {}).error().code() == ErrorCode::invalid);
+  script.answer(200, R"([])");
+  CHECK(server_version(client(), call(), {}).error().code() == ErrorCode::invalid);
+  script.answer(
+      200,
+      R"({"groups":[{"name":"a.io","versions":[{"version":"v1"},{"version":"v2"}],"preferredVersion":{"version":"v2"}},{"versions":[]}]})");
+  const base::Result<std::vector<ApiGroup>> groups = served_groups(client(), call(), {});
+  REQUIRE(groups.ok());
+  REQUIRE(groups->size() == 1);
+  CHECK(groups->front().versions == std::vector<std::string>{"v2", "v1"});
+  script.answer(403, R"({"kind":"Status","code":403,"reason":"Forbidden","message":"no"})");
+  CHECK(served_groups(client(), call(), {}).error().code() == ErrorCode::forbidden);
 }
 
 TEST_CASE_FIXTURE(Fixture, "watch asks for bookmarks after a version and ends with its handle") {

@@ -116,6 +116,7 @@ class ScriptedClient final : public Client {
                                       std::stop_token) override {
     return never();
   }
+  Result<json::Value> get_document(const std::string&, const Call&, std::stop_token) override { return never(); }
   Result<std::vector<std::string>> served_versions(const std::string&, const Call&, std::stop_token) override { return never(); }
 
  private:

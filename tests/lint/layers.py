@@ -9,12 +9,12 @@ from pathlib import Path
 
 # layer: (folders whose headers it may include, third-party libraries it may include anywhere)
 LAYERS = {
-    "lib/base": ({"base"}, {"fmt"}),
+    "lib/base": ({"base"}, set()),
     "lib/json": ({"base", "json"}, set()),
-    "lib/kube": ({"base", "json", "kube"}, {"fmt"}),
-    "lib/kubevirt": ({"base", "json", "kube", "kubevirt"}, {"fmt"}),
-    "lib/backup": ({"base", "kube", "kubevirt", "backup"}, {"fmt"}),
-    "cli": ({"base", "json", "backup", "cli"}, {"CLI", "fmt"}),
+    "lib/kube": ({"base", "json", "kube"}, set()),
+    "lib/kubevirt": ({"base", "json", "kube", "kubevirt"}, set()),
+    "lib/backup": ({"base", "kube", "kubevirt", "backup"}, set()),
+    "cli": ({"base", "json", "backup", "cli"}, {"CLI"}),
 }
 OURS = {"base", "json", "kube", "kubevirt", "backup", "cli"}
 THIRD_PARTY = {"fmt", "rapidjson", "yaml-cpp", "curl", "CLI", "doctest", "nghttp2", "openssl", "ares.h", "zlib.h", "boost"}

@@ -318,6 +318,10 @@ kube::WatchHandle FakeCluster::watch(const kube::Resource& resource, const std::
   return admin_->watch(resource, ns, options, std::move(queue), source);
 }
 
+Result<json::Value> FakeCluster::get_document(const std::string& path, const kube::Call& call, std::stop_token stop) {
+  return admin_->get_document(path, call, std::move(stop));
+}
+
 Result<kube::ExecEnd> FakeCluster::exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
                                         std::stop_token stop) {
   return admin_->exec(pod, command, call, stop);

@@ -129,6 +129,7 @@ class FakeCluster final : public kube::Client {
                                             const json::Value& body, const kube::Call& call, std::stop_token stop) override;
   kube::WatchHandle watch(const kube::Resource& resource, const std::string& ns, const kube::WatchOptions& options,
                           std::shared_ptr<kube::WatchQueue> queue, int source) override;
+  base::Result<json::Value> get_document(const std::string& path, const kube::Call& call, std::stop_token stop) override;
   base::Result<kube::ExecEnd> exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
                                    std::stop_token stop) override;
   base::Result<std::vector<std::string>> served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) override;

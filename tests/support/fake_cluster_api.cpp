@@ -40,6 +40,17 @@ std::string continue_token(std::int64_t version, const json::Value& last) {
   return base::base64_encode(std::to_string(version) + " " + namespace_of(last) + " " + name_of(last));
 }
 
+// What a server makes of a list where only metadata is asked for. [kubernetes 1.34, apiserver/pkg/endpoints/handlers/response.go]
+json::Value only_metadata(const json::Value& items, const json::Value& meta) {
+  json::Value partial = json::Value::array();
+  for (const json::Value& item : items.items()) {
+    partial.push_back(
+        json::Value::object({{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", item.path({"metadata"})}}));
+  }
+  return json::Value::object(
+      {{"kind", "PartialObjectMetadataList"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", meta}, {"items", partial}});
+}
+
 Answer list(World& world, const Request& request, const Route& route) {
   const base::Result<Selector> selector =
       Selector::parse(*route.kind, query_value(request, "labelSelector"), query_value(request, "fieldSelector"));
@@ -84,6 +95,7 @@ Answer list(World& world, const Request& request, const Route& route) {
     meta.set("continue", continue_token(version, *last));
     if (selector.value().everything()) meta.set("remainingItemCount", remaining);
   }
+  if (request.accept.find("as=PartialObjectMetadataList") != std::string::npos) return good(only_metadata(items, meta));
   return good(json::Value::object({{"apiVersion", route.kind->api_version(route.version)},
                                    {"items", std::move(items)},
                                    {"kind", route.kind->kind + "List"},

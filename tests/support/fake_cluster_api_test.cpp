@@ -245,6 +245,12 @@ TEST_CASE("admission of a snapshot, in the words seen on 1.9.0") {
 
 TEST_CASE("discovery follows the options") {
   Fixture f;
+  kube::ListOptions names_only;
+  names_only.names_only = true;
+  const base::Result<kube::ObjectList> names = f.cluster.list({"", "v1", "namespaces", "Namespace", false}, "", names_only, f.call(), {});
+  REQUIRE(names.ok());
+  CHECK(names->items.front().path({"kind"}).as_string() == "PartialObjectMetadata");
+  CHECK(names->items.front().find("status") == nullptr);
   CHECK(f.cluster.served_versions("snapshot.kubevirt.io", f.call(), {}).value() == std::vector<std::string>{"v1beta1", "v1alpha1"});
   Fixture none({.snapshot_api = false});
   CHECK(none.cluster.served_versions("snapshot.kubevirt.io", none.call(), {}).error().code() == ErrorCode::not_found);

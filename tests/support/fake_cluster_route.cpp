@@ -170,14 +170,20 @@ Exchange spoiled(World& world, const Exchange& exchange, const Fault& fault) {
   return result;
 }
 
+// Who may not ask is told so before it is found out that there is no such resource. [kubernetes 1.34, apiserver/pkg/endpoints/request]
+Answer no_such_resource(const World& world, const Request& request) {
+  if (allowed(world, request, Route{})) return no_such_path();
+  const std::vector<std::string> parts = base::split(request.path, '/');
+  if (request.method != "GET" || parts.size() != 5 || parts[1] != "apis") {
+    return forbidden_path(*request.user, request.method == "GET" ? "get" : "post", request.path);
+  }
+  return forbidden(*request.user, "list", parts[2], parts[4], "", "", "");
+}
+
 void dispatch(World& world, const Request& request, const std::optional<Route>& route, const Exchange& exchange,
               const std::optional<Fault>& fault) {
   if (const std::optional<Answer> found = discovery(world, request)) return exchange.answer(*found);
-  if (!route) {
-    return exchange.answer(allowed(world, request, Route{})
-                               ? no_such_path()
-                               : forbidden_path(*request.user, request.method == "GET" ? "get" : "post", request.path));
-  }
+  if (!route) return exchange.answer(no_such_resource(world, request));
   if (route->group == "authorization.k8s.io") {
     return exchange.answer(route->plural == "selfsubjectaccessreviews" && request.method == "POST" ? review_access(world, request)
                                                                                                    : no_such_path());

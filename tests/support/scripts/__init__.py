@@ -17,6 +17,7 @@ and what `keep` kept are replaced, in files only $NS, $WORK and $SERVER.
 Conditions
   on sandbox|cluster          run there only. Scripts in tests/contract run on both, those in tests/cli on the sandbox
   kubevirt >=1.9              only where KubeVirt is that new (also <1.9)
+  needs PROGRAM...            only where these are installed (kubectl: in the folder of --bin); else the script is skipped, and said to be
   sandbox FLAGS...            further flags for the sandbox of this script (before the first command)
   alone                       changes the whole cluster: run when no other script runs
   limit 2m                    how long the script may take (default 30s on the sandbox, 120s on a cluster)
@@ -59,6 +60,6 @@ What it did (the last run, sh or join)
                               on the sandbox
 
 Before texts are compared, what differs from run to run is replaced, by text of the same length where a table may hold it: times,
-run ids, UIDs (numbered as they appear), durations, ports, paths, numbers of versions, and the namespace, which reads `prod`.
+run ids, UIDs (numbered as they appear), durations, ports, paths, numbers of versions (vN.N.N), and the namespace, which reads `prod`.
 VMBACKUP_TEST_ACCEPT=1 writes what was found into the scripts instead of comparing.
 """

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from .script import Script, Source, indent
+from .script import Script, Source, indent, missing_program
 from .targets import Cluster, Failure
 
 _TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -116,7 +116,11 @@ def main(argv):
             continue
         if not fnmatch.fnmatch(source.name, options.only):
             continue
-        if source.fits(kind, version):
+        missing = missing_program(source.needs, options.bin)
+        if source.fits(kind, version) and missing:
+            tally.skipped += 1
+            print(f"skipped {source.name}: {missing} is not installed", flush=True)
+        elif source.fits(kind, version):
             chosen.append(source)
         elif kind in source.on or path in options.scripts:
             tally.skipped += 1

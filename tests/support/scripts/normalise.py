@@ -4,12 +4,15 @@ import re
 
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _RUN = re.compile(r"\b\d{8}-\d{6}-[a-z0-9]{4}\b")
+# YAML puts an id in quotes whose four last characters happen to be digits.
+_QUOTED_RUN = re.compile(r'(?m)^(\s*(?:- )?run: )"(\d{8}-\d{6}-\d{4})"$')
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _SECONDS = re.compile(r"(?<![^\s])(?:\d+\.\ds|\d+m\d\ds)(?![^\s])")
 _JSON_SECONDS = re.compile(r"(durationSeconds\"?: ?)[0-9.e+-]+")
 _PORT = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
 _VERSION = re.compile(r"(resource version: )\d+( \()\d+(\))")
 _AGE = re.compile(r"\((\d+m)?\d+(\.\d+)?(ms|s)\)")
+_RELEASE = re.compile(r"\bv\d+\.\d+\.\d+(?:[-+][-+.\w]*)?")
 _TOOK = re.compile(r"(?m)^((?:GET|POST|PUT|PATCH|DELETE|WATCH) .* )\S*\d(?:ms|s|m)$")
 
 
@@ -37,6 +40,7 @@ class Normaliser:
         for path, word in self._paths:
             text = text.replace(path, word)
         text = _TIME.sub(_same_length, text)
+        text = _QUOTED_RUN.sub(r"\1\2", text)
         text = _RUN.sub("yyyymmdd-hhmmss-rrrr", text)
         text = _UID.sub(self._uid, text)
         text = _JSON_SECONDS.sub(r"\g<1>0.0", text)
@@ -44,6 +48,7 @@ class Normaliser:
         text = _SECONDS.sub("0.0s", text)
         text = _AGE.sub("(TIME)", text)
         text = _PORT.sub(r"\1:PORT", text)
+        text = _RELEASE.sub("vN.N.N", text)
         text = _VERSION.sub(r"\1N\2N\3", text)
         return self._namespace.sub("prod", text)
 

@@ -229,6 +229,13 @@ class Run(unittest.TestCase):
         code, out = self.run_all(os.path.join(folder, "b.txtar"))
         self.assertEqual((code, out), (77, "skipped cli/b\n0 passed, 0 failed, 1 skipped\n"))
 
+    def test_a_missing_program_is_said(self):
+        self.script("# a\nneeds bash no-such-program\nrun say a\nexit 0\n", "a")
+        self.script("# b\nneeds bash\nrun say b\nexit 0\n", "b")
+        code, out = self.run_all(os.path.join(self.folder.name, "cli"))
+        self.assertEqual((code, out.splitlines()[0]), (0, "skipped cli/a: no-such-program is not installed"))
+        self.assertEqual(out.splitlines()[-1], "1 passed, 0 failed, 1 skipped")
+
 
 class Parts(unittest.TestCase):
     def test_txtar(self):
@@ -249,6 +256,12 @@ class Parts(unittest.TestCase):
         self.assertEqual(n('"durationSeconds": 0.123,'), '"durationSeconds": 0.0,')
         # Not durations that somebody chose.
         self.assertEqual(n("deadline 300s, 5m, 1h, \"0.5s\""), "deadline 300s, 5m, 1h, \"0.5s\"")
+
+    def test_run_ids_in_yaml(self):
+        normalise = Normaliser("n", [])
+        for text in ("run: 20261125-215530-a362", 'run: "20261125-215530-4362"'):
+            self.assertEqual(normalise(text + "\n"), "run: yyyymmdd-hhmmss-rrrr\n")
+        self.assertEqual(normalise('"run": "20261125-215530-4362",'), '"run": "yyyymmdd-hhmmss-rrrr",')
 
     def test_request_line(self):
         n = Normaliser("prod", [])

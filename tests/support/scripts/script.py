@@ -14,7 +14,7 @@ from .normalise import Normaliser, request_line
 from .targets import Cluster, Failure, Sandbox, kubeconfig, value_at, vm_manifest
 
 _RAW = {"stdout-has", "stderr-has", "stdout-lacks", "stderr-lacks", "fault", "hook", "await", "sh"}  # the rest of the line as it stands
-_CONDITIONS = {"on", "kubevirt", "sandbox", "alone", "limit"}
+_CONDITIONS = {"on", "kubevirt", "needs", "sandbox", "alone", "limit"}
 
 
 class Source:
@@ -25,7 +25,7 @@ class Source:
         self.name = os.path.join(os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path)[: -len(".txtar")])
         with open(path, encoding="utf-8") as file:
             self.head, self.files = txtar.parse(file.read())
-        self.on, self.versions, self.flags, self.alone, self.limit = default_on, [], [], False, None
+        self.on, self.versions, self.needs, self.flags, self.alone, self.limit = default_on, [], [], [], False, None
         self.commands = []
         if not self.head.startswith("# "):
             raise Failure("the first line must say, after #, which behaviour this is about")
@@ -50,6 +50,8 @@ class Source:
             self.on = {"sandbox", "cluster"} if words == ["both"] else {words[0]}
         elif verb == "kubevirt" and len(words) == 1:
             self.versions.append(words[0])
+        elif verb == "needs":
+            self.needs += words
         elif verb == "sandbox":
             self.flags += words
         elif verb == "alone":
@@ -61,6 +63,15 @@ class Source:
 
     def fits(self, kind, version):
         return kind in self.on and all(version_fits(wanted, version) for wanted in self.versions)
+
+
+def missing_program(needs, bin_folder):
+    """The first program that is needed and not there; kubectl is the one of the cluster's build."""
+    for name in needs:
+        path = os.path.join(bin_folder, name) if name == "kubectl" else shutil.which(name)
+        if path is None or not os.access(path, os.X_OK):
+            return name
+    return None
 
 
 def seconds(text):
