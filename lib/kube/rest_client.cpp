@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/text.hpp"
 #include "kube/api_path.hpp"
 #include "kube/exec_channel.hpp"
 #include "kube/exec_session.hpp"
@@ -95,6 +96,7 @@ class RestClient final : public Client {
                     int source) override;
   Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) override;
   Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) override;
+  Result<base::WallTime> server_time(const Call& call, std::stop_token stop) override;
 
  private:
   Result<json::Value> read_object(const Resource& resource, const Name& name, const std::string& subresource, const Call& call,
@@ -301,6 +303,19 @@ Result<std::vector<std::string>> RestClient::served_versions(const std::string& 
   }
   if (versions.empty()) return Error(ErrorCode::invalid, order.what + ": the answer names no version");
   return versions;
+}
+
+Result<base::WallTime> RestClient::server_time(const Call& call, std::stop_token stop) {
+  Order order;
+  // What everybody may read. [kubernetes 1.34, clusterrole system:public-info-viewer]
+  order.request = request("GET", "/version");
+  order.what = "ask for the server's time";
+  order.may_repeat = true;
+  const Outcome outcome = repeater_.send(order, call, stop);
+  if (!outcome.answer) return outcome.answer.error();
+  const Result<base::WallTime> time = base::parse_http_time(outcome.answer->header("date"));
+  if (!time) return time.error().wrap(order.what);
+  return time;
 }
 
 }  // namespace

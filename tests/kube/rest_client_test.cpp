@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/text.hpp"
 #include "kube/scripted_transport.hpp"
 #include "support/fake_clock.hpp"
 
@@ -400,6 +401,16 @@ TEST_CASE_FIXTURE(Fixture, "served versions, preferred first") {
   script.answer(404, "404 page not found\n");
   CHECK(client().served_versions("nobody.io", call(), {}).error().code() == ErrorCode::not_found);
   CHECK(script.targets() == std::vector<std::string>{"GET /apis/snapshot.kubevirt.io", "GET /api", "GET /apis/nobody.io"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "the server's time is the Date of an answer") {
+  script.answer(200, "{}", {{"date", "Fri, 02 Jan 2026 03:04:05 GMT"}});
+  CHECK(base::format_time(client().server_time(call(), {}).value()) == "2026-01-02T03:04:05.000Z");
+  script.answer(200, "{}");
+  const base::Result<base::WallTime> none = client().server_time(call(), {});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code() == ErrorCode::invalid);
+  CHECK(script.targets().back() == "GET /version");
 }
 
 TEST_CASE_FIXTURE(Fixture, "watch asks for bookmarks after a version and ends with its handle") {
