@@ -27,6 +27,8 @@ json::Value snapshot_list_value(const std::vector<backup::SnapshotItem>& items);
 json::Value snapshot_document(const backup::SnapshotItem& item);
 // kind DeleteReport.
 json::Value delete_report_value(const backup::DeleteReport& report, ExitCode exit_code);
+// kind ForgetReport.
+json::Value forget_report_value(const backup::ForgetReport& report, ExitCode exit_code);
 // kind VersionReport.
 json::Value version_value(const std::string& version, const std::vector<std::pair<std::string, std::string>>& libraries);
 

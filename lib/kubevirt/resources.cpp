@@ -18,6 +18,18 @@ kube::Resource vm_snapshot_contents(const std::string& version) {
   return {k_snapshot_group, version, "virtualmachinesnapshotcontents", "VirtualMachineSnapshotContent", true};
 }
 
+kube::Resource vm_restores(const std::string& version) {
+  return {k_snapshot_group, version, "virtualmachinerestores", "VirtualMachineRestore", true};
+}
+
+kube::Resource vm_exports(const std::string& version) {
+  return {k_export_group, version, "virtualmachineexports", "VirtualMachineExport", true};
+}
+
+kube::Resource vm_clones(const std::string& version) {
+  return {k_clone_group, version, "virtualmachineclones", "VirtualMachineClone", true};
+}
+
 kube::Resource volume_snapshots() { return {"snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", true}; }
 
 std::string describe(const kube::Resource& resource, const kube::Name& name) {

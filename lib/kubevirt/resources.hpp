@@ -17,6 +17,14 @@ kube::Resource guest_subresources();
 inline constexpr const char* k_snapshot_group = "snapshot.kubevirt.io";
 kube::Resource vm_snapshots(const std::string& version);
 kube::Resource vm_snapshot_contents(const std::string& version);
+kube::Resource vm_restores(const std::string& version);
+
+// export.kubevirt.io: v1 since 1.9, v1beta1 since 1.3, v1alpha1 before; clone.kubevirt.io: v1beta1 since 1.5, v1alpha1 before.
+// [kubevirt 1.9.0, pkg/virt-operator/resource/generate/components/crds.go]
+inline constexpr const char* k_export_group = "export.kubevirt.io";
+inline constexpr const char* k_clone_group = "clone.kubevirt.io";
+kube::Resource vm_exports(const std::string& version);
+kube::Resource vm_clones(const std::string& version);
 
 // snapshot.storage.k8s.io/v1; older versions are not served any more. [external-snapshotter 8.6.0, client/apis/volumesnapshot/v1]
 kube::Resource volume_snapshots();
