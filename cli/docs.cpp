@@ -44,11 +44,15 @@ class Page {
     text_ = ".\\\" Generated, do not edit.\n.TH \"" + roff(upper) + "\" " + std::to_string(section) + " \"\" \"kubectl\\-vmbackup " +
             backup::tool_version() + "\" \"" + heading + "\"\n.nh\n.ad l\n";
   }
-  void heading(const std::string& title) { text_ += ".SH " + title + '\n'; }
+  void heading(const std::string& title) {
+    after_item_ = false;
+    text_ += ".SH " + title + '\n';
+  }
   void line(const std::string& content) { text_ += roff(content) + '\n'; }
   void command_line(const std::string& content) { text_ += ".B " + roff(content) + '\n'; }
   void paragraphs(const std::string& content) {
-    bool first = true;
+    bool first = !after_item_;
+    after_item_ = false;
     for (const std::string& paragraph : base::split(content, '\n')) {
       if (paragraph.empty()) continue;
       if (!first) text_ += ".PP\n";
@@ -56,7 +60,10 @@ class Page {
       line(paragraph);
     }
   }
-  void item(const std::string& tag, const std::string& content) { text_ += ".TP\n.B " + roff(tag) + '\n' + roff(content) + '\n'; }
+  void item(const std::string& tag, const std::string& content) {
+    after_item_ = true;
+    text_ += ".TP\n.B " + roff(tag) + '\n' + roff(content) + '\n';
+  }
   void example(const std::string& comment, const std::string& command) {
     text_ += ".PP\n" + roff(comment) + ":\n.PP\n.RS 4\n.nf\n" + roff(command) + "\n.fi\n.RE\n";
   }
@@ -73,6 +80,7 @@ class Page {
 
  private:
   std::string text_;
+  bool after_item_ = false;  // a paragraph that follows would be taken for more of the item
 };
 
 // roff takes words for the tag up to the line end, so "-o, --output FORMAT" needs no blanks in front.

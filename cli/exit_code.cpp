@@ -99,6 +99,14 @@ ExitCode exit_code_of(const backup::FreezeReport& report, const FreezeJudgement&
   return combine(codes);
 }
 
+ExitCode exit_code_of(const backup::ForgetReport& report, int signal) {
+  backup::DeleteReport going;
+  for (const backup::ForgetItem& item : report.items) {
+    if (item.fate == backup::Fate::forget) going.items.push_back(item.item);
+  }
+  return exit_code_of(going, signal);
+}
+
 ExitCode combine(const std::vector<ExitCode>& codes) {
   if (codes.empty()) return ExitCode::done;
   const auto has = [&codes](ExitCode code) { return std::find(codes.begin(), codes.end(), code) != codes.end(); };

@@ -42,6 +42,7 @@ struct Judgement {
 ExitCode exit_code_of(const backup::SnapshotItem& item, const Judgement& judgement);
 ExitCode exit_code_of(const backup::SnapshotReport& report, const Judgement& judgement);
 ExitCode exit_code_of(const backup::DeleteReport& report, int signal);
+ExitCode exit_code_of(const backup::ForgetReport& report, int signal);  // of those that go; none: 0
 
 struct FreezeJudgement {
   int signal = 0;                  // the first signal that came: its code beats all but 7

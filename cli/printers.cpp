@@ -189,6 +189,41 @@ std::string delete_plan_text(const std::vector<backup::DeleteItem>& items) {
   for (const backup::DeleteItem& item : items) {
     for (const std::string& goes : item.deletes) out += "  deletes " + base::printable(goes) + '\n';
     for (const std::string& kept : item.stays) out += "  keeps   " + base::printable(kept) + '\n';
+    for (const std::string& user : item.users) out += "  in use? " + base::printable(user) + '\n';
+  }
+  return out;
+}
+
+std::string forget_report_text(const backup::ForgetReport& report, bool namespaces) {
+  if (report.items.empty()) return {};
+  std::vector<std::string> columns;
+  if (namespaces) columns.emplace_back("NAMESPACE");
+  columns.insert(columns.end(), {"VM", "NAME", "CREATED", "LEVEL", "DECISION", "REASON"});
+  Table table(columns);
+  std::size_t going = 0;
+  std::size_t done = 0;
+  for (const backup::ForgetItem& forget : report.items) {
+    std::string decision = backup::to_string(forget.fate);
+    if (forget.item.outcome == backup::Outcome::done) decision = "forgotten";
+    if (forget.item.outcome == backup::Outcome::failed) decision = "failed";
+    going += forget.fate == backup::Fate::forget ? 1 : 0;
+    done += forget.item.outcome == backup::Outcome::done ? 1 : 0;
+    std::vector<std::string> cells;
+    if (namespaces) cells.push_back(forget.item.ns);
+    cells.insert(cells.end(), {forget.item.vm, forget.item.name, time_text(forget.created), forget.judged ? level_cell(*forget.judged) : "",
+                               decision, base::join(forget.reasons, "; ")});
+    table.add(cells);
+  }
+  const std::string all = std::to_string(report.items.size());
+  const char* words = report.dry_run ? " would go; nothing was changed" : done > 0 ? " forgotten" : " to forget";
+  return table.text() + std::to_string(done > 0 ? done : going) + " of " + all + words + '\n';
+}
+
+std::string forget_names_text(const backup::ForgetReport& report) {
+  std::string out;
+  for (const backup::ForgetItem& forget : report.items) {
+    const bool goes = forget.fate == backup::Fate::forget && !forget.item.error;
+    if (goes) out += base::printable(typed_snapshot_name(forget.item.name)) + '\n';
   }
   return out;
 }

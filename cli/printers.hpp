@@ -34,6 +34,11 @@ std::string delete_plan_text(const std::vector<backup::DeleteItem>& items);
 
 // Ours alone on one line, or a table of all with the APIs below.
 std::string version_text(const VersionFacts& facts);
+// One row per snapshot with the decision and why. What a dry run would do, what is asked, and what was done look alike but for the words
+// of the decision: keep, forget, forgotten, failed.
+std::string forget_report_text(const backup::ForgetReport& report, bool namespaces);
+// Names of those that go or went.
+std::string forget_names_text(const backup::ForgetReport& report);
 
 // "virtualmachinesnapshot.snapshot.kubevirt.io/NAME" per line, for those that exist.
 std::string snapshot_names_text(const std::vector<backup::SnapshotItem>& items);

@@ -167,7 +167,34 @@ Value delete_report_value(const backup::DeleteReport& report, ExitCode exit_code
                                    {"outcome", backup::to_string(item.outcome)},
                                    {"deletes", strings_value(item.deletes)},
                                    {"stays", strings_value(item.stays)},
+                                   {"users", strings_value(item.users)},
                                    {"error", optional_error(item.error)}}));
+  }
+  value.set("items", std::move(items));
+  return value;
+}
+
+Value forget_report_value(const backup::ForgetReport& report, ExitCode exit_code) {
+  Value value = document("ForgetReport");
+  value.set("dryRun", report.dry_run);
+  value.set("exitCode", static_cast<int>(exit_code));
+  value.set("now", base::format_time(report.now));
+  json::Array items;
+  for (const backup::ForgetItem& forget : report.items) {
+    items.push_back(Value::object({{"namespace", forget.item.ns},
+                                   {"vm", forget.item.vm},
+                                   {"vmUid", forget.vm_uid},
+                                   {"name", forget.item.name},
+                                   {"uid", forget.uid},
+                                   {"creationTimestamp", time_value(forget.created)},
+                                   {"level", forget.judged ? Value(to_string(forget.judged->verdict.level)) : Value()},
+                                   {"complete", forget.complete},
+                                   {"decision", backup::to_string(forget.fate)},
+                                   {"reasons", strings_value(forget.reasons)},
+                                   {"outcome", backup::to_string(forget.item.outcome)},
+                                   {"deletes", strings_value(forget.item.deletes)},
+                                   {"stays", strings_value(forget.item.stays)},
+                                   {"error", optional_error(forget.item.error)}}));
   }
   value.set("items", std::move(items));
   return value;
@@ -221,15 +248,20 @@ const std::vector<FieldText>& report_field_texts() {
   static const std::vector<FieldText> texts = {
       {"apiVersion", "always vmbackup/v1"},
       {"kind",
-       "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), FreezeReport (freeze, thaw), "
-       "VersionReport (version)"},
+       "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), ForgetReport (forget), FreezeReport "
+       "(freeze, thaw), VersionReport (version)"},
       {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
-      {"dryRun", "SnapshotReport, DeleteReport: true when nothing was changed"},
+      {"dryRun", "SnapshotReport, DeleteReport, ForgetReport: true when nothing was changed"},
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
-      {"exitCode", "SnapshotReport, DeleteReport, VersionReport: the exit code of the run"},
+      {"exitCode", "SnapshotReport, DeleteReport, ForgetReport, VersionReport: the exit code of the run"},
       {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
       {"plan", "SnapshotReport of a dry run: apiVersion, running, agentConnected (null: not known), paused, warnings[]"},
       {"items[].deletes[], items[].stays[]", "DeleteReport: the objects that go, and those that a deletion policy other than Delete keeps"},
+      {"items[].users[]", "DeleteReport: what still reads the snapshot, or why that cannot be excluded"},
+      {"now", "ForgetReport: the server's clock"},
+      {"items[].decision, reasons[]",
+       "ForgetReport: keep or forget, and why; beside them namespace, vm, vmUid, name, uid, creationTimestamp, level, complete, outcome "
+       "(skipped: it stays), deletes[], stays[], error"},
       {"client.version, client.builtWith", "VersionReport: our version, and those of the libraries in it"},
       {"server, kubevirt, cdi",
        "VersionReport: installed (null: not known), version (empty: not known) and error; null with --client and where nothing of the "

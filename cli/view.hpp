@@ -37,6 +37,8 @@ struct VersionFacts {
   std::optional<backup::ClusterVersions> cluster{};  // none: not asked, or nothing could be read
   std::optional<base::Error> error{};                // why nothing could be read
 };
+// kind ForgetReport.
+json::Value forget_report_value(const backup::ForgetReport& report, ExitCode exit_code);
 // kind VersionReport.
 json::Value version_value(const VersionFacts& facts, ExitCode exit_code);
 

@@ -14,6 +14,7 @@ Command list_command();
 Command show_command();
 Command wait_command();
 Command delete_command();
+Command forget_command();
 Command version_command();
 Command completion_command();
 Command help_command();

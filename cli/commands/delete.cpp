@@ -20,13 +20,15 @@ constexpr const char* k_description =
     "Deletes VirtualMachineSnapshots and waits until they and what belongs to them are gone. With the deletion policy Delete the content "
     "and "
     "its VolumeSnapshots go as well; with any other policy they stay, and are named. It looks first, says what will be deleted and asks; "
-    "without a terminal to ask at it wants --yes. A snapshot that was replaced under its name since then is not touched.";
+    "without a terminal to ask at it wants --yes. A snapshot that was replaced under its name since then is not touched. One that a "
+    "restore that is not complete, an export or a clone still reads is refused, unless --force is given.";
 
 struct Options {
   std::vector<std::string> snapshots;
   bool yes = false;
   bool wait = true;
   bool ignore_not_found = false;
+  bool force = false;
   base::Duration timeout = std::chrono::minutes(5);
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
@@ -37,6 +39,13 @@ struct Entry {
   backup::DeleteItem item;
   std::optional<backup::DeletePlan> plan;
 };
+
+base::Error in_use(const backup::DeletePlan& plan) {
+  return base::Error(base::ErrorCode::conflict,
+                     "VirtualMachineSnapshot " + plan.name.ns + "/" + plan.name.name + " is in use; it was not deleted",
+                     "wait until that has ended, remove it, or delete all the same with --force")
+      .with_causes(plan.item.users);
+}
 
 Entry look_at(const Options& options, Context& context, const std::string& name, const base::Deadline& deadline) {
   Entry entry;
@@ -49,9 +58,17 @@ Entry look_at(const Options& options, Context& context, const std::string& name,
   }
   entry.item.ns = cluster->ns;
   const base::Result<backup::DeletePlan> plan = backup::plan_delete(*cluster->client, {cluster->ns, name}, deadline, context.stop());
-  if (plan) {
+  if (plan && plan->in_use && !options.force) {
+    entry.item = plan->item;
+    entry.item.error = in_use(*plan);
+    entry.item.outcome = backup::Outcome::failed;
+  } else if (plan) {
     entry.plan = *plan;
     entry.item = plan->item;
+    if (!plan->in_use) {
+      for (const std::string& user : plan->item.users)
+        context.console().warning("whether something uses " + name + " is not known: " + user);
+    }
   } else if (plan.error().code() == base::ErrorCode::not_found && options.ignore_not_found) {
     entry.item.outcome = backup::Outcome::skipped;
   } else {
@@ -146,6 +163,8 @@ Run bind(Flags& flags) {
                  .set = switch_into(options->wait)});
   flags.add(Flag{
       .name = "ignore-not-found", .help = "a snapshot that does not exist is no error", .set = switch_into(options->ignore_not_found)});
+  flags.add(
+      Flag{.name = "force", .help = "delete also what a restore, an export or a clone still reads", .set = switch_into(options->force)});
   bind_timeout(flags, options->timeout);
   bind_dry_run(flags, options->dry_run, false);
   bind_output(flags, options->output, {OutputFormat::table, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});
@@ -161,8 +180,8 @@ Command delete_command() {
           .description = k_description,
           .examples = {{"see what would go", "delete db-0-nightly -n prod --dry-run"},
                        {"from a script", "delete db-0-nightly db-1-nightly -n prod --yes --ignore-not-found"}},
-          .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::mixed, ExitCode::deadline, ExitCode::hung_up,
-                         ExitCode::interrupted, ExitCode::terminated},
+          .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::mixed, ExitCode::deadline, ExitCode::busy,
+                         ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
           .needs = Needs::cluster,
           .bind = bind};
 }

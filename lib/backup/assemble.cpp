@@ -130,6 +130,9 @@ SnapshotItem assemble(const SnapshotParts& parts) {
   item.vm = snapshot.source_name;
   item.name = snapshot.name;
   item.uid = snapshot.uid;
+  item.vm_uid = snapshot.source_uid;
+  item.labels = snapshot.labels;
+  item.deleting = snapshot.deleting;
   item.phase = snapshot.phase_text;
   item.ready_to_use = snapshot.ready_to_use;
   item.indications = snapshot.indications;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include "backup/lookup.hpp"
+#include "backup/snapshot_users.hpp"
 
 #include "kube/wait.hpp"
 #include "kubevirt/resources.hpp"
@@ -107,31 +108,42 @@ std::string describe_content(const DeletePlan& plan) {
 
 }  // namespace
 
+DeletePlan delete_plan_of(const SnapshotItem& shown, const std::string& api_version) {
+  DeletePlan plan;
+  plan.name = {shown.ns, shown.name};
+  plan.uid = shown.uid;
+  plan.api_version = api_version;
+  plan.content = kubevirt::content_name_of(shown.uid);
+  // Retain keeps a content that is ready; one that is not is deleted all the same. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
+  plan.retains = shown.deletion_policy != "Delete" && shown.ready_to_use;
+  plan.item.ns = shown.ns;
+  plan.item.name = shown.name;
+  plan.item.vm = shown.vm;
+  plan.item.outcome = Outcome::planned;
+  plan.item.deletes.push_back(kubevirt::describe(kubevirt::vm_snapshots(api_version), plan.name));
+  std::vector<std::string>& rest = plan.retains ? plan.item.stays : plan.item.deletes;
+  if (!shown.content.empty()) rest.push_back(describe_content(plan));
+  for (const DiskReport& disk : shown.disks) {
+    if (disk.volume_snapshot.empty()) continue;
+    plan.volume_snapshots.push_back(disk.volume_snapshot);
+    rest.push_back(kubevirt::describe(kubevirt::volume_snapshots(), {shown.ns, disk.volume_snapshot}));
+  }
+  return plan;
+}
+
 Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, const base::Deadline& deadline, const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
   const Result<SnapshotItem> shown = read_snapshot(client, *version, name, false, call, stop);
   if (!shown.ok()) return shown.error();
-  DeletePlan plan;
-  plan.name = name;
-  plan.uid = shown->uid;
-  plan.api_version = *version;
-  plan.content = kubevirt::content_name_of(shown->uid);
-  // Retain keeps a content that is ready; one that is not is deleted all the same. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
-  plan.retains = shown->deletion_policy != "Delete" && shown->ready_to_use;
-  plan.item.ns = name.ns;
-  plan.item.name = name.name;
-  plan.item.vm = shown->vm;
-  plan.item.outcome = Outcome::planned;
-  plan.item.deletes.push_back(kubevirt::describe(kubevirt::vm_snapshots(*version), name));
-  std::vector<std::string>& rest = plan.retains ? plan.item.stays : plan.item.deletes;
-  if (!shown->content.empty()) rest.push_back(describe_content(plan));
-  for (const DiskReport& disk : shown->disks) {
-    if (disk.volume_snapshot.empty()) continue;
-    plan.volume_snapshots.push_back(disk.volume_snapshot);
-    rest.push_back(kubevirt::describe(kubevirt::volume_snapshots(), {name.ns, disk.volume_snapshot}));
-  }
+  DeletePlan plan = delete_plan_of(*shown, *version);
+  const Result<SnapshotUsers> users = find_snapshot_users(client, *version, name.ns, call, stop);
+  if (!users.ok()) return users.error();
+  const auto found = users->by_snapshot.find(name);
+  plan.in_use = found != users->by_snapshot.end();
+  if (plan.in_use) plan.item.users = found->second;
+  plan.item.users.insert(plan.item.users.end(), users->unreadable.begin(), users->unreadable.end());
   return plan;
 }
 

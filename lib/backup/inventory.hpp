@@ -51,8 +51,11 @@ struct DeletePlan {
   std::string content;
   std::vector<std::string> volume_snapshots;
   bool retains = false;
+  bool in_use = false;  // something is known to read it: item.users
 };
-// not_found: no such snapshot, with "did you mean".
+// The plan for a snapshot that was looked at already; without what uses it.
+DeletePlan delete_plan_of(const SnapshotItem& shown, const std::string& api_version);
+// Also asks what still reads the snapshot: item.users. not_found: no such snapshot, with "did you mean".
 base::Result<DeletePlan> plan_delete(kube::Client& client, const kube::Name& name, const base::Deadline& deadline,
                                      const std::stop_token& stop);
 // Sends the delete (UID as precondition) and waits until the snapshot and, unless they are retained, its content

@@ -3,9 +3,11 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backup/level.hpp"
+#include "backup/retention.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 
@@ -34,6 +36,9 @@ struct SnapshotItem {
   std::string vm;
   std::string name;
   std::string uid;
+  std::string vm_uid;  // of the VM that it is of; empty before KubeVirt has taken it up
+  std::vector<std::pair<std::string, std::string>> labels;
+  bool deleting = false;
   Outcome outcome = Outcome::failed;
   std::string phase;  // KubeVirt's word; empty before there is one
   bool ready_to_use = false;
@@ -110,8 +115,26 @@ struct DeleteItem {
   Outcome outcome = Outcome::failed;
   std::vector<std::string> deletes;  // what goes: "VirtualMachineSnapshot prod/x", "VirtualMachineSnapshotContent prod/...", ...
   std::vector<std::string> stays;    // what deletionPolicy Retain keeps
+  std::vector<std::string> users;    // what still reads it, or why that cannot be excluded
   std::optional<base::Error> error;
 };
+// One snapshot that forget decided about.
+struct ForgetItem {
+  DeleteItem item;  // planned, done or failed where it goes; skipped where it stays
+  std::string uid;
+  std::string vm_uid;
+  std::optional<base::WallTime> created;
+  std::optional<Judged> judged;
+  bool complete = false;
+  Fate fate = Fate::keep;
+  std::vector<std::string> reasons;
+};
+struct ForgetReport {
+  bool dry_run = false;
+  base::WallTime now{};  // the server's
+  std::vector<ForgetItem> items;
+};
+
 struct DeleteReport {
   bool dry_run = false;
   std::vector<DeleteItem> items;

@@ -22,6 +22,8 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
 std::string format_time(WallTime time);
 // Reads RFC 3339 with any fraction and any offset. invalid: anything else.
 Result<WallTime> parse_time(std::string_view text);
+// Reads the one form of an HTTP Date header that is written today: "Fri, 02 Jan 2026 03:04:05 GMT". invalid: anything else.
+Result<WallTime> parse_http_time(std::string_view text);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 // Always one part more than there are separators: "" gives one empty part.

@@ -58,6 +58,8 @@ Duration scan_fraction(Scanner& scan) {
   return Duration(nanoseconds);
 }
 
+constexpr std::array<std::string_view, 12> k_months = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
 }  // namespace
 
 std::string format_time(WallTime time) {
@@ -110,6 +112,22 @@ Result<WallTime> parse_time(std::string_view text) {
   // What 64 bits of nanoseconds hold, less a margin for the offset.
   if (year < 1678 || year > 2261) return refusal;
   return WallTime(sys_days(date) + hours(hour) + minutes(minute) + seconds(second) - offset + fraction);
+}
+
+Result<WallTime> parse_http_time(std::string_view text) {
+  const Error refusal(ErrorCode::invalid,
+                      "invalid time \"" + printable(text, 64) + "\": expected an HTTP date, for example Fri, 02 Jan 2026 03:04:05 GMT");
+  // The weekday says nothing that the date does not.
+  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") return refusal;
+  std::size_t month = 0;
+  while (month < k_months.size() && text.substr(8, 3) != k_months[month]) ++month;
+  if (month == k_months.size() || text[7] != ' ' || text[11] != ' ' || text[16] != ' ') return refusal;
+  std::array<char, 32> iso{};
+  std::snprintf(iso.data(), iso.size(), "%.4s-%02u-%.2sT%.8sZ", text.data() + 12, static_cast<unsigned>(month + 1), text.data() + 5,
+                text.data() + 17);
+  const Result<WallTime> time = parse_time(iso.data());
+  if (!time) return refusal;
+  return time;
 }
 
 }  // namespace vmbackup::base

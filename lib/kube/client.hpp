@@ -142,6 +142,9 @@ class Client {
 
   // The served versions of an API group, preferred first. not_found: the server has no such group.
   virtual base::Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) = 0;
+
+  // The server's clock: the Date of an answer, in whole seconds. invalid: it sent none that can be read.
+  virtual base::Result<base::WallTime> server_time(const Call& call, std::stop_token stop) = 0;
 };
 
 }  // namespace vmbackup::kube

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/text.hpp"
 #include "kube/api_path.hpp"
 #include "kube/discovery.hpp"
 #include "kube/exec_channel.hpp"
@@ -99,6 +100,7 @@ class RestClient final : public Client {
   Result<json::Value> get_document(const std::string& path, const Call& call, std::stop_token stop) override;
   Result<ExecEnd> exec(const Name& pod, const ExecCommand& command, const Call& call, std::stop_token stop) override;
   Result<std::vector<std::string>> served_versions(const std::string& group, const Call& call, std::stop_token stop) override;
+  Result<base::WallTime> server_time(const Call& call, std::stop_token stop) override;
 
  private:
   Result<json::Value> read_object(const Resource& resource, const Name& name, const std::string& subresource, const Call& call,
@@ -309,6 +311,19 @@ Result<std::vector<std::string>> RestClient::served_versions(const std::string& 
   std::vector<std::string> versions = versions_of(*answer);
   if (versions.empty()) return Error(ErrorCode::invalid, order.what + ": the answer names no version");
   return versions;
+}
+
+Result<base::WallTime> RestClient::server_time(const Call& call, std::stop_token stop) {
+  Order order;
+  // What everybody may read. [kubernetes 1.34, clusterrole system:public-info-viewer]
+  order.request = request("GET", "/version");
+  order.what = "ask for the server's time";
+  order.may_repeat = true;
+  const Outcome outcome = repeater_.send(order, call, stop);
+  if (!outcome.answer) return outcome.answer.error();
+  const Result<base::WallTime> time = base::parse_http_time(outcome.answer->header("date"));
+  if (!time) return time.error().wrap(order.what);
+  return time;
 }
 
 }  // namespace

@@ -23,6 +23,18 @@ kube::Resource kubevirts() { return {k_core_group, "v1", "kubevirts", "KubeVirt"
 
 kube::Resource cdis() { return {k_cdi_group, "v1beta1", "cdis", "CDI", false}; }
 
+kube::Resource vm_restores(const std::string& version) {
+  return {k_snapshot_group, version, "virtualmachinerestores", "VirtualMachineRestore", true};
+}
+
+kube::Resource vm_exports(const std::string& version) {
+  return {k_export_group, version, "virtualmachineexports", "VirtualMachineExport", true};
+}
+
+kube::Resource vm_clones(const std::string& version) {
+  return {k_clone_group, version, "virtualmachineclones", "VirtualMachineClone", true};
+}
+
 kube::Resource volume_snapshots() { return {k_volume_snapshot_group, "v1", "volumesnapshots", "VolumeSnapshot", true}; }
 
 std::string describe(const kube::Resource& resource, const kube::Name& name) {

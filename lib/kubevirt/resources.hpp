@@ -20,6 +20,14 @@ kube::Resource namespaces();
 inline constexpr const char* k_snapshot_group = "snapshot.kubevirt.io";
 kube::Resource vm_snapshots(const std::string& version);
 kube::Resource vm_snapshot_contents(const std::string& version);
+kube::Resource vm_restores(const std::string& version);
+
+// export.kubevirt.io: v1 since 1.9, v1beta1 since 1.3, v1alpha1 before; clone.kubevirt.io: v1beta1 since 1.5, v1alpha1 before.
+// [kubevirt 1.9.0, pkg/virt-operator/resource/generate/components/crds.go]
+inline constexpr const char* k_export_group = "export.kubevirt.io";
+inline constexpr const char* k_clone_group = "clone.kubevirt.io";
+kube::Resource vm_exports(const std::string& version);
+kube::Resource vm_clones(const std::string& version);
 
 // The object that the operator of KubeVirt, or of CDI, keeps. CDI's has no namespace.
 // [kubevirt 1.9.0, api/core/v1/types.go; containerized-data-importer-api, pkg/apis/core/v1beta1/types.go]

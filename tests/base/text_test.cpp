@@ -205,3 +205,14 @@ TEST_CASE("parse_time refuses all else") {
     CHECK(time.error().message().find("RFC 3339") != std::string::npos);
   }
 }
+
+TEST_CASE("the Date of an HTTP answer") {
+  const WallTime time = parse_time("2026-01-02T03:04:05Z").value();
+  CHECK(parse_http_time("Fri, 02 Jan 2026 03:04:05 GMT").value() == time);
+  CHECK(format_time(parse_http_time("Thu, 31 Dec 2026 23:59:59 GMT").value()) == "2026-12-31T23:59:59.000Z");
+  for (const char* text : {"", "now", "Fri, 02 Jan 2026 03:04:05 UTC", "Fri, 02 Foo 2026 03:04:05 GMT", "Fri, 32 Jan 2026 03:04:05 GMT",
+                           "Friday, 02-Jan-26 03:04:05 GMT", "Fri  Jan  2 03:04:05 2026", "Fri, 02 Jan 2026 25:04:05 GMT"}) {
+    CAPTURE(std::string(text));
+    CHECK_FALSE(parse_http_time(text).ok());
+  }
+}

@@ -124,6 +124,37 @@ TEST_CASE("details") {
         "UID:               u-1\n");
 }
 
+TEST_CASE("decisions of forget: what would go, what went, what failed") {
+  backup::ForgetReport report;
+  report.dry_run = true;
+  report.items.resize(2);
+  report.items[0].item.vm = "db-0";
+  report.items[0].item.name = "new";
+  report.items[0].item.outcome = backup::Outcome::skipped;
+  report.items[0].created = at("2026-01-02T03:04:05Z");
+  report.items[0].reasons = {"among the last", "daily"};
+  report.items[1] = report.items[0];
+  report.items[1].item.name = "old";
+  report.items[1].item.outcome = backup::Outcome::planned;
+  report.items[1].fate = backup::Fate::forget;
+  report.items[1].reasons = {"no rule keeps it"};
+  CHECK(cli::forget_report_text(report, false) ==
+        "VM     NAME   CREATED                    LEVEL    DECISION   REASON\n"
+        "db-0   new    2026-01-02T03:04:05.000Z   <none>   keep       among the last; daily\n"
+        "db-0   old    2026-01-02T03:04:05.000Z   <none>   forget     no rule keeps it\n"
+        "1 of 2 would go; nothing was changed\n");
+  report.dry_run = false;
+  report.items[1].item.outcome = backup::Outcome::done;
+  CHECK(cli::forget_report_text(report, false).find("forgotten   no rule keeps it\n1 of 2 forgotten\n") != std::string::npos);
+  CHECK(cli::forget_names_text(report) == "virtualmachinesnapshot.snapshot.kubevirt.io/old\n");
+  CHECK(cli::exit_code_of(report, 0) == cli::ExitCode::done);
+  report.items[1].item.outcome = backup::Outcome::failed;
+  report.items[1].item.error = base::Error(base::ErrorCode::forbidden, "no");
+  CHECK(cli::forget_report_text(report, false).find("failed     no rule keeps it\n1 of 2 to forget\n") != std::string::npos);
+  CHECK(cli::forget_names_text(report).empty());
+  CHECK(cli::exit_code_of(report, 0) == cli::ExitCode::failed);
+}
+
 TEST_CASE("a plan") {
   backup::SnapshotPlan plan;
   plan.snapshot.ns = "prod";

@@ -117,7 +117,7 @@ TEST_CASE("deletions and version") {
   report.items[0].stays = {"x"};
   CHECK(
       json::dump(cli::delete_report_value(report, cli::ExitCode::failed)) ==
-      R"({"apiVersion":"vmbackup/v1","kind":"DeleteReport","dryRun":true,"exitCode":1,"items":[{"namespace":"","name":"","vm":"","outcome":"failed","deletes":[],"stays":["x"],"error":null}]})");
+      R"({"apiVersion":"vmbackup/v1","kind":"DeleteReport","dryRun":true,"exitCode":1,"items":[{"namespace":"","name":"","vm":"","outcome":"failed","deletes":[],"stays":["x"],"users":[],"error":null}]})");
   cli::VersionFacts facts{.version = "1.2.3", .libraries = {{"lib", "4"}}};
   CHECK(
       json::dump(cli::version_value(facts, cli::ExitCode::done)) ==

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/text.hpp"
 #include "kube/discovery.hpp"
 #include "kube/scripted_transport.hpp"
 #include "support/fake_clock.hpp"
@@ -419,6 +420,16 @@ TEST_CASE_FIXTURE(Fixture, "documents by path, and what they say of the server")
   CHECK(groups->front().versions == std::vector<std::string>{"v2", "v1"});
   script.answer(403, R"({"kind":"Status","code":403,"reason":"Forbidden","message":"no"})");
   CHECK(served_groups(client(), call(), {}).error().code() == ErrorCode::forbidden);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the server's time is the Date of an answer") {
+  script.answer(200, "{}", {{"date", "Fri, 02 Jan 2026 03:04:05 GMT"}});
+  CHECK(base::format_time(client().server_time(call(), {}).value()) == "2026-01-02T03:04:05.000Z");
+  script.answer(200, "{}");
+  const base::Result<base::WallTime> none = client().server_time(call(), {});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code() == ErrorCode::invalid);
+  CHECK(script.targets().back() == "GET /version");
 }
 
 TEST_CASE_FIXTURE(Fixture, "watch asks for bookmarks after a version and ends with its handle") {

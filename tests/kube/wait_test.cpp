@@ -118,6 +118,7 @@ class ScriptedClient final : public Client {
   }
   Result<json::Value> get_document(const std::string&, const Call&, std::stop_token) override { return never(); }
   Result<std::vector<std::string>> served_versions(const std::string&, const Call&, std::stop_token) override { return never(); }
+  Result<base::WallTime> server_time(const Call&, std::stop_token) override { return never(); }
 
  private:
   static base::Error never() { return base::Error(ErrorCode::internal, "the follower only lists and watches"); }

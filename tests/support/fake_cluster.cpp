@@ -331,4 +331,8 @@ Result<std::vector<std::string>> FakeCluster::served_versions(const std::string&
   return admin_->served_versions(group, call, std::move(stop));
 }
 
+Result<base::WallTime> FakeCluster::server_time(const kube::Call& call, std::stop_token stop) {
+  return admin_->server_time(call, std::move(stop));
+}
+
 }  // namespace vmbackup::test

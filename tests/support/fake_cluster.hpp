@@ -133,6 +133,7 @@ class FakeCluster final : public kube::Client {
   base::Result<kube::ExecEnd> exec(const kube::Name& pod, const kube::ExecCommand& command, const kube::Call& call,
                                    std::stop_token stop) override;
   base::Result<std::vector<std::string>> served_versions(const std::string& group, const kube::Call& call, std::stop_token stop) override;
+  base::Result<base::WallTime> server_time(const kube::Call& call, std::stop_token stop) override;
 
   // For the server in tests/sandbox; see fake_cluster_world.hpp.
   World& world();

@@ -72,11 +72,13 @@ void roles(World& world) {
   role(world, "cluster-admin", {rule({"*"}, {"*"}, {"*"})});
   role(world, "view",
        {rule({""}, core, look), rule({"kubevirt.io"}, kubevirt, look), rule({"snapshot.kubevirt.io"}, snapshots, look),
+        rule({"export.kubevirt.io"}, {"virtualmachineexports"}, look), rule({"clone.kubevirt.io"}, {"virtualmachineclones"}, look),
         rule({"subresources.kubevirt.io"}, infos, {"get"})});
   for (const char* name : {"edit", "admin"}) {
     role(world, name,
          {rule({""}, core, all), rule({""}, {"secrets"}, all), rule({"kubevirt.io"}, kubevirt, all),
-          rule({"snapshot.kubevirt.io"}, snapshots, all), rule({"coordination.k8s.io"}, {"leases"}, all),
+          rule({"snapshot.kubevirt.io"}, snapshots, all), rule({"export.kubevirt.io"}, {"virtualmachineexports"}, all),
+          rule({"clone.kubevirt.io"}, {"virtualmachineclones"}, all), rule({"coordination.k8s.io"}, {"leases"}, all),
           rule({"subresources.kubevirt.io"}, infos, {"get"}), rule({"subresources.kubevirt.io"}, acts, {"update"})});
   }
 }

@@ -92,6 +92,23 @@ std::vector<Kind> make_kinds() {
                    {"vmrestore", "vmrestores"},
                    true,
                    true});
+  // Without controllers: their status is what a test writes.
+  kinds.push_back({"export.kubevirt.io",
+                   {"v1", "v1beta1"},
+                   "virtualmachineexports",
+                   "virtualmachineexport",
+                   "VirtualMachineExport",
+                   {"vmexport", "vmexports"},
+                   true,
+                   true});
+  kinds.push_back({"clone.kubevirt.io",
+                   {"v1beta1", "v1alpha1"},
+                   "virtualmachineclones",
+                   "virtualmachineclone",
+                   "VirtualMachineClone",
+                   {"vmclone", "vmclones"},
+                   true,
+                   true});
   kinds.push_back({"cdi.kubevirt.io", {"v1beta1"}, "datavolumes", "datavolume", "DataVolume", {"dv", "dvs"}, true, false});
   kinds.push_back({"cdi.kubevirt.io", {"v1beta1"}, "storageprofiles", "storageprofile", "StorageProfile", {}, false, true});
   return kinds;

@@ -1,5 +1,7 @@
 #include "support/fake_cluster_transport.hpp"
 
+#include <ctime>
+
 #include "support/fake_cluster_exec.hpp"
 
 namespace vmbackup::test {
@@ -9,6 +11,14 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
+
+std::string http_date(base::WallTime time) {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(time));
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char date[64];
+  return {date, std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
+}
 
 Result<kube::HttpResponse> response_of(const Answer& answer) {
   if (answer.broken == Answer::Break::reset || answer.broken == Answer::Break::lose) {
@@ -45,6 +55,7 @@ class MemoryTransport final : public kube::Transport {
     world_.serve(request_from(http), exchange);
     const base::WaitEnd end = world_.clock.wait(waiting->wakeup, deadline.when(), stop);
     const Section section(world_);
+    if (waiting->result && waiting->result->ok()) waiting->result->value().headers.emplace_back("date", http_date(world_.clock.wall_now()));
     if (waiting->result) return *waiting->result;
     if (end == base::WaitEnd::stopped) return Error(ErrorCode::cancelled, "stopped while waiting for the answer");
     return Error(ErrorCode::timeout, "no answer until the deadline");

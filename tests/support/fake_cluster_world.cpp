@@ -49,7 +49,8 @@ World::~World() = default;
 
 bool World::served(const Kind& kind) const {
   if (kind.group == "snapshot.kubevirt.io") return options.kubevirt_api && options.snapshot_api;
-  return kind.group != "kubevirt.io" || options.kubevirt_api;
+  const bool kubevirt = kind.group == "kubevirt.io" || kind.group == "export.kubevirt.io" || kind.group == "clone.kubevirt.io";
+  return !kubevirt || options.kubevirt_api;
 }
 
 void World::happened(const std::string& event, const std::string& ns, const std::string& vm, const std::string& detail,
