@@ -376,7 +376,7 @@ class Cell:
             self.release_command()
             os.close(self.go)
         if self.folder.exists() and self.wrong:
-            lines = [line if "by" not in line else {"tool": line["tool"], "second": line["by"] is not self.tool} for line in self.journal.so_far()]
+            lines = [{"tool": line["tool"], "second": line["by"] is self.second} if "tool" in line else line for line in self.journal.so_far()]
             (self.folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         for vm in self.vms:
             try:
