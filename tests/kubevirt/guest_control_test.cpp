@@ -51,6 +51,7 @@ TEST_CASE("what the answer to a freeze says of the guest") {
       {Error(ErrorCode::unavailable, "too many requests").with_reason("TooManyRequests"), FreezeAnswer::refused},
       {launcher("command Freeze failed: \"failed to freeze VMI, VMI is currently during migration\""), FreezeAnswer::refused},
       {launcher("command Freeze failed: \"QEMU guest agent is not connected\""), FreezeAnswer::refused},
+      {launcher("command Freeze failed: \"Requested operation is not valid: domain is not running\""), FreezeAnswer::refused},  // paused
       {launcher("command Freeze failed: \"failed to freeze /data: Device or resource busy\""), FreezeAnswer::failed},
       {launcher("command Freeze failed: \"rpc error: code = DeadlineExceeded\""), FreezeAnswer::unclear},
       {launcher("command Freeze failed: \"Timed out during operation\""), FreezeAnswer::unclear},
