@@ -71,6 +71,7 @@ COLUMNS = {column.name: column for column in (
     Column("stopped", "the VM is stopped", right={"before": {1}, "sent": {1}, "refused": {0}},
            also=frozenset({"answered", "between", "during"})),
     Column("paused", "somebody pauses the VM, and lets it run again once a thaw has failed", right={"before": {1}, "sent": {1}}),
+    Column("paused-on", "somebody pauses the VM, and leaves it so until the tool has ended", right={"*": {7}, "before": {1}, "answered": {0, 7}}, doubt=True),
     Column("early", "another tool thaws it", blind=True),
     Column("second", "another run of this tool on the same VM"),
     Column("migration", "the VM migrates, as its status says",

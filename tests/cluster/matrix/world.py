@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 CLUSTER = Path(__file__).resolve().parents[1]
-HANDLER = "system:serviceaccount:kubevirt:kubevirt-handler"
+CONTROLLER = "system:serviceaccount:kubevirt:kubevirt-controller"
 
 
 class Refused(Exception):
@@ -31,17 +31,34 @@ class Journal:
     """Lines that arrive; whoever waits is woken by each. Thread-safe."""
 
     def __init__(self):
-        self.lines = []
+        self.lines, self.ticks = [], 0
         self.changed = threading.Condition()
 
     def add(self, line):
         with self.changed:
             self.lines.append(line)
+            self.ticks += 1
             self.changed.notify_all()
 
     def wake(self):
         with self.changed:
+            self.ticks += 1
             self.changed.notify_all()
+
+    def until(self, condition, limit):
+        """Asks condition, without a lock held, again after each change. False: it did not hold within `limit` seconds."""
+        end = now() + limit
+        while True:
+            with self.changed:
+                seen = self.ticks
+            if condition():
+                return True
+            left = end - now()
+            if left <= 0:
+                return False
+            with self.changed:
+                if self.ticks == seen:
+                    self.changed.wait(min(left, 0.5))
 
     def so_far(self):
         with self.changed:
@@ -53,7 +70,7 @@ class Tail(threading.Thread):
 
     def __init__(self, path, take):
         super().__init__(daemon=True)
-        self.path, self.take, self.stopped = path, take, threading.Event()
+        self.path, self.take, self.stopped, self.position = path, take, threading.Event(), 0
         self.start()
 
     def run(self):
@@ -67,6 +84,13 @@ class Tail(threading.Thread):
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     self.take(json.loads(line))
+                self.position += len(data)
+
+    def catch_up(self):
+        """Returns when all has been handed on that stood in the file at the call."""
+        size = os.path.getsize(self.path)
+        while self.position < size:
+            time.sleep(0.005)
 
 
 class Cluster:
@@ -85,8 +109,8 @@ class Cluster:
         self.tails = [Tail(self.state / "node-events.jsonl", self.node_event), Tail(self.state / "audit.jsonl", self.audit_event)]
 
     @classmethod
-    def start(cls, state):
-        done = subprocess.run([CLUSTER / "up", "--state", state, "--parent", str(os.getpid()), "--no-build"],
+    def start(cls, state, kubevirt):
+        done = subprocess.run([CLUSTER / "up", "--state", state, "--parent", str(os.getpid()), "--kubevirt", kubevirt, "--no-build"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"the cluster did not start:\n{done.stdout}")
@@ -110,6 +134,10 @@ class Cluster:
         if journal:
             journal.add(event)
 
+    def catch_up(self):
+        """What the node had written is known now: it writes before it answers."""
+        self.tails[0].catch_up()
+
     def audit_event(self, event):
         thing = event.get("objectRef") or {}
         with self.lock:
@@ -122,8 +150,7 @@ class Cluster:
     def call(self, method, path, body=None, kind="application/json", timeout=30, as_user=None):
         headers = {"Accept": "application/json, */*"}
         if as_user:
-            headers |= {"Impersonate-User": as_user, "Impersonate-Group": "system:serviceaccounts",
-                        "Impersonate-Extra-authentication.kubernetes.io%2Fnode-name": "node01"}
+            headers |= {"Impersonate-User": as_user, "Impersonate-Group": "system:serviceaccounts"}
         if body is not None:
             headers["Content-Type"] = kind
         connection = http.client.HTTPSConnection(self.address, context=self.tls, timeout=timeout)
