@@ -28,7 +28,7 @@ Result<void> launcher(const std::string& text) {
 struct Server {
   explicit Server(const std::string& body) {
     script.answer(200, body);
-    client = kube::make_rest_client(std::make_unique<test::ScriptedTransport>(script), {}, clock);
+    client = kube::make_rest_client(std::make_unique<test::ScriptedTransport>(script), clock);
   }
   test::FakeClock clock;
   test::Script script;
