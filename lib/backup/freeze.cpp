@@ -214,7 +214,8 @@ FreezeReport freeze_around(const Ground& ground, const FreezePlan& plan, const A
     share_failure(hold, report);
     for (FreezeItem& item : report.items) {
       if (item.error || !stop.stop_requested()) continue;
-      item.error = Error(ErrorCode::cancelled, "interrupted: the command was not run");
+      item.error =
+          Error(ErrorCode::cancelled, "interrupted: VM " + item.ns + "/" + item.vm + " was let go again, and the command was not run");
       item.outcome = Outcome::failed;
     }
   }

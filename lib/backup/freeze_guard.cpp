@@ -170,6 +170,8 @@ Result<void> FreezeGuard::freeze(const std::stop_token& stop) {
   }
   record_.answer_text = answer.error().message();
   if (*record_.answer == FreezeAnswer::refused) settle();
+  // That nothing was heard for so long is no deadline of the caller's.
+  if (answer.error().code() == ErrorCode::timeout) return Error(ErrorCode::unavailable, answer.error().message());
   return answer.error();
 }
 

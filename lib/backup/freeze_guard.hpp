@@ -71,8 +71,8 @@ class FreezeGuard {
 
   // Sends the freeze; the debt exists from before that. Waits for the answer (15 s at the most) even when `stop` is requested meanwhile: an
   // answer that was not awaited would have to count as unclear.
-  // cancelled: stop was requested before; nothing was sent. Else why the guest is not known to be frozen; release() is owed all the same,
-  // unless the freeze was refused before any guest was asked (owes() tells).
+  // cancelled: stop was requested before; nothing was sent. unavailable: no clear answer, or none in 15 s. Else why the guest is not known
+  // to be frozen; release() is owed all the same, unless the freeze was refused before any guest was asked (owes() tells).
   base::Result<void> freeze(const std::stop_token& stop);
 
   // let_go() where something is owed, else nothing. After it nothing is owed: either it is confirmed, or nobody will try again.

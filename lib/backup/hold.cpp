@@ -79,6 +79,10 @@ void Hold::look_again(const base::Deadline& deadline, const std::stop_token& sto
       guest.error = Error(ErrorCode::conflict, vm + " was not frozen: " + sight.other_work);
     } else if (sight.frozen_seen) {
       guest.error = Error(ErrorCode::conflict, vm + " was not frozen: somebody else has just frozen it");
+    } else if (sight.moved) {
+      guest.error = Error(ErrorCode::conflict, vm + " was not frozen: it is migrating");
+    } else if (sight.paused) {
+      guest.error = Error(ErrorCode::precondition, vm + " was not frozen: somebody has just paused it, so that its agent cannot answer");
     } else if (sight.instance_ended) {
       guest.error = Error(ErrorCode::precondition, vm + " was not frozen: its instance has just ended");
     }

@@ -73,6 +73,12 @@ kube::NewLease Locks::mine(const LockTarget& target, base::Duration length) cons
 
 Result<void> Locks::acquire(const LockTarget& target, const base::Deadline& deadline, const std::stop_token& stop) {
   if (!options_.use) return {};
+  const Result<void> taken = take(target, deadline, stop);
+  if (taken.ok() || taken.error().code() == ErrorCode::conflict) return taken;
+  return taken.error().wrap(vm_text(target.vm) + " is not locked");
+}
+
+Result<void> Locks::take(const LockTarget& target, const base::Deadline& deadline, const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   for (;;) {
     const Result<kube::Lease> made = kube::create_lease(client_, mine(target, k_length), call, stop);
@@ -114,9 +120,11 @@ Result<void> Locks::wait_for(const LockTarget& target, const kube::Lease& theirs
     // A guest that stands still on purpose is not waited for unless asked.
     const bool alive = seen != begin || handed_over(lease);
     if (alive && clock_.now() - begin >= options_.wait.value_or(base::Duration::zero())) return busy(target.vm, lease);
-    if (deadline.passed(clock_)) return Error(ErrorCode::timeout, "the deadline passed: " + busy(target.vm, lease).message());
+    if (deadline.passed(clock_))
+      return Error(ErrorCode::timeout, "the deadline passed: it is held by run " + run_of(lease) + " of this tool");
     const base::TimePoint next = std::min({clock_.now() + k_look_again, seen + length, deadline.when()});
-    if (!clock_.sleep_until(next, stop)) return Error(ErrorCode::cancelled, "interrupted: " + busy(target.vm, lease).message());
+    if (!clock_.sleep_until(next, stop))
+      return Error(ErrorCode::cancelled, "interrupted: it is held by run " + run_of(lease) + " of this tool");
     const Result<kube::Lease> now = kube::get_lease(client_, lease.name, {.deadline = deadline}, stop);
     if (!now.ok()) {
       if (now.error().code() == ErrorCode::not_found) return {};

@@ -50,7 +50,7 @@ class Locks {
   Locks& operator=(const Locks&) = delete;
 
   // Takes the lock of one VM. conflict: another run holds it, and lives. timeout, cancelled. Else what the server says; where we may not
-  // write leases there is a warning and no lock.
+  // write leases there is a warning and no lock. Each message names the VM.
   base::Result<void> acquire(const LockTarget& target, const base::Deadline& deadline, const std::stop_token& stop);
 
   // Requested once a lock was taken from us, or could not be renewed for its whole length.
@@ -67,6 +67,7 @@ class Locks {
     kube::Lease lease;
     base::TimePoint renewed;
   };
+  base::Result<void> take(const LockTarget& target, const base::Deadline& deadline, const std::stop_token& stop);
   kube::NewLease mine(const LockTarget& target, base::Duration length) const;
   base::Result<void> wait_for(const LockTarget& target, const kube::Lease& theirs, const base::Deadline& deadline,
                               const std::stop_token& stop);

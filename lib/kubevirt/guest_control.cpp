@@ -46,7 +46,10 @@ FreezeAnswer freeze_answer(const Result<void>& answer) {
       return FreezeAnswer::refused;  // the API server or virt-api answered, and asked no guest
   }
   if (error.reason() == "TooManyRequests") return FreezeAnswer::refused;
-  if (has(error, "VMI is currently during migration") || has(error, "QEMU guest agent is not connected")) return FreezeAnswer::refused;
+  // libvirt looks at the domain before it speaks to the agent: one that is paused is "not running". [libvirt, src/qemu/qemu_driver.c]
+  for (const char* words : {"VMI is currently during migration", "QEMU guest agent is not connected", "domain is not running"}) {
+    if (has(error, words)) return FreezeAnswer::refused;
+  }
   if (has(error, "command Freeze failed") && !waited_in_vain(error)) return FreezeAnswer::failed;
   return FreezeAnswer::unclear;
 }

@@ -175,6 +175,25 @@ TEST_CASE("a freeze whose answer was lost, and which never comes, is awaited for
   CHECK(story.guard->record().thaw_tries > 20);
 }
 
+TEST_CASE("a freeze that is not answered for 15 s is no deadline of the caller's, and a debt") {
+  Story story;
+  Fault silence;
+  silence.action = Fault::Action::hang;
+  silence.method = "PUT";
+  silence.path = "/freeze";
+  silence.times = 1;
+  story.cluster.add_fault(silence);
+  const base::TimePoint begin = story.clock.now();
+  const base::Result<void> frozen = story.guard->freeze({});
+  REQUIRE_FALSE(frozen.ok());
+  CHECK(frozen.error().code() == ErrorCode::unavailable);
+  CHECK(frozen.error().message().find("prod/db-0") != std::string::npos);
+  CHECK(story.clock.now() - begin == 15s);
+  CHECK(story.guard->record().answer == FreezeAnswer::unclear);
+  CHECK(story.guard->owes());
+  CHECK(story.guard->release().ok());
+}
+
 TEST_CASE("a thaw that is refused twice is sent again until it is good") {
   Story story(Story::Knobs{{"thaw", "fail:2"}});
   REQUIRE(story.guard->freeze({}).ok());

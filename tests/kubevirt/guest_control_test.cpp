@@ -28,7 +28,7 @@ Result<void> launcher(const std::string& text) {
 struct Server {
   explicit Server(const std::string& body) {
     script.answer(200, body);
-    client = kube::make_rest_client(std::make_unique<test::ScriptedTransport>(script), {}, clock);
+    client = kube::make_rest_client(std::make_unique<test::ScriptedTransport>(script), clock);
   }
   test::FakeClock clock;
   test::Script script;
@@ -51,6 +51,7 @@ TEST_CASE("what the answer to a freeze says of the guest") {
       {Error(ErrorCode::unavailable, "too many requests").with_reason("TooManyRequests"), FreezeAnswer::refused},
       {launcher("command Freeze failed: \"failed to freeze VMI, VMI is currently during migration\""), FreezeAnswer::refused},
       {launcher("command Freeze failed: \"QEMU guest agent is not connected\""), FreezeAnswer::refused},
+      {launcher("command Freeze failed: \"Requested operation is not valid: domain is not running\""), FreezeAnswer::refused},  // paused
       {launcher("command Freeze failed: \"failed to freeze /data: Device or resource busy\""), FreezeAnswer::failed},
       {launcher("command Freeze failed: \"rpc error: code = DeadlineExceeded\""), FreezeAnswer::unclear},
       {launcher("command Freeze failed: \"Timed out during operation\""), FreezeAnswer::unclear},
