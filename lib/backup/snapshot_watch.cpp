@@ -15,6 +15,9 @@ using base::Result;
 // How long the cut times and readiness of single disks may lag behind the snapshot's own word before the report goes without them.
 constexpr base::Duration k_settle = std::chrono::seconds(2);
 
+// A content holds its whole VM: pages of 500 would be most of the memory of a long wait.
+constexpr int k_page = 100;
+
 const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
 }  // namespace
@@ -81,6 +84,7 @@ bool SnapshotWatch::is_open(Kind kind, const std::string& ns) const { return sou
 void SnapshotWatch::open(Kind kind, const std::string& ns, const SnapshotTarget* only) {
   const bool one = scope_.one && only != nullptr;
   kube::Follower::Options options{.label_selector = {}, .field_selector = {}, .optional = true};
+  if (!scope_.one) options.page_size = k_page;
   kube::Resource resource = kubevirt::volume_snapshots();
   if (kind == Kind::snapshots) {
     resource = kubevirt::vm_snapshots(scope_.api_version);

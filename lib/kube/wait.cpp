@@ -14,6 +14,8 @@ using base::Result;
 
 constexpr base::Duration k_first_pause = std::chrono::milliseconds(250);
 constexpr base::Duration k_longest_pause = std::chrono::seconds(15);
+// So many changes are not held while more are asked for.
+constexpr std::size_t k_plenty = 50;
 // A watch that ends sooner, and has told nothing, is not begun again at once.
 constexpr base::Duration k_short_watch = std::chrono::seconds(1);
 // A server that was asked for bookmarks sends one a minute, on a timer that ticks every second or so, whether or not anything happens.
@@ -227,8 +229,8 @@ Result<Change> Follower::next(const base::Deadline& deadline, const std::stop_to
         if (auto error = advance(*source, deadline, stop)) return *std::move(error);
       }
       wake = std::min(wake, source->waits() ? source->due : source->too_silent());
-      // A page is given away before more is read.
-      if (!source->next_page.empty() && !pending_.empty()) break;
+      // What was read of a long list is given away before more is read.
+      if (pending_.size() > k_plenty) break;
     }
     if (!pending_.empty()) continue;
     if (deadline.passed(clock_)) return overdue();
@@ -252,7 +254,9 @@ Change Follower::take_pending() {
 // Begins the list or the watch that is due.
 std::optional<Error> Follower::advance(Source& source, const base::Deadline& deadline, const std::stop_token& stop) {
   if (source.step == Source::Step::list) {
-    ListOptions options{.label_selector = source.options.label_selector, .field_selector = source.options.field_selector};
+    ListOptions options{.label_selector = source.options.label_selector,
+                        .field_selector = source.options.field_selector,
+                        .page_size = source.options.page_size};
     if (source.all_at_once) options.page_size = 0;
     // One try: the pauses are made here, so that the other sources are heard meanwhile.
     const Call call{.deadline = deadline, .repeat = false};

@@ -48,6 +48,7 @@ class Follower {
     std::string field_selector;
     // When the list or watch is refused (403, 404): false fails next(), true gives one `lost` and goes on with the rest.
     bool optional = false;
+    int page_size = 500;  // of the lists: how many objects are held at once
   };
   // Adds a source; nothing is sent before the next call of next(). Returns its number.
   int follow(const Resource& resource, const std::string& ns, const Options& options);
