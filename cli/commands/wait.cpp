@@ -72,7 +72,9 @@ ExitCode run_wait(const Options& options, Context& context) {
     tell_end(context, item, exit_code_of(item, judgement));
     if (deleted && !item.error) context.console().note("vmsnapshot/" + item.name + " is gone");
   }
-  context.console().result(snapshot_report_value(report, code), static_cast<int>(code));
+  if (context.console().style() == ProgressStyle::json) {
+    context.console().result(snapshot_report_value(report, code), static_cast<int>(code));
+  }
   return code;
 }
 

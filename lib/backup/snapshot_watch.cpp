@@ -16,7 +16,7 @@ using base::Result;
 constexpr base::Duration k_settle = std::chrono::seconds(2);
 
 // A content holds its whole VM: pages of 500 would be most of the memory of a long wait.
-constexpr int k_page = 100;
+constexpr int k_page = 50;
 
 const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
