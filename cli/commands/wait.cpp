@@ -68,7 +68,10 @@ ExitCode run_wait(const Options& options, Context& context) {
                 .text = [&](bool wide) { return deleted ? std::string() : snapshot_report_text(report, wide); },
                 .names = [&] { return deleted ? std::string() : snapshot_names_text(report.items); }});
   if (!deleted) tell_reasons(context, report.items);
+  std::set<std::string> told;
   for (const backup::SnapshotItem& item : report.items) {
+    // A server that is away is one trouble, however many were asked for.
+    if (item.error && !told.insert(item.error->message()).second) continue;
     tell_end(context, item, exit_code_of(item, judgement));
     if (deleted && !item.error) context.console().note("vmsnapshot/" + item.name + " is gone");
   }

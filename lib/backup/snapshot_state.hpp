@@ -12,7 +12,6 @@
 #include "backup/events.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "json/value.hpp"
 #include "kube/client.hpp"
 
 namespace vmbackup::backup {

@@ -116,8 +116,9 @@ TEST_CASE("of several it names the one that has not moved for longest, and forge
   progress.on(of("db-0", Event::Kind::phase, "InProgress"));
   stage.clock.advance(std::chrono::seconds(5));
   CHECK(line(of("web-0", Event::Kind::phase, "InProgress")) == "\r\x1b[Kprod/db-0: waiting for KubeVirt to begin (5s), and 1 more");
+  stage.clock.advance(std::chrono::seconds(1));
   CHECK(line(of("db-0", Event::Kind::waiting, "Source not locked")) ==
-        "\r\x1b[Kprod/web-0: waiting for KubeVirt to begin (0s), and 1 more");
+        "\r\x1b[Kprod/web-0: waiting for KubeVirt to begin (1s), and 1 more");
   CHECK(line(of("web-0", Event::Kind::ended)) == "\r\x1b[Kprod/db-0: waiting, KubeVirt says: Source not locked (0s)");
 }
 
