@@ -55,6 +55,7 @@ struct Options {
   bool exit_from_command = false;
   std::vector<std::string> command;
   backup::LockOptions lock;
+  bool probe = false;
   base::Duration timeout = std::chrono::minutes(5);
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
@@ -127,7 +128,7 @@ ExitCode run_freeze(const Options& options, Context& context) {
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
   const base::Result<Connected>& cluster = context.cluster();
   if (!cluster) return context.fail(cluster.error());
-  backup::FreezeRequest request{options.selection, options.safety, options.group, options.lock, {}};
+  backup::FreezeRequest request{options.selection, options.safety, options.group, options.lock, {}, options.probe};
   request.selection.ns = cluster->ns;
   request.run = backup::make_run_id(context.clock().wall_now(), context.random());
   request.lock.run = request.run;
@@ -209,6 +210,13 @@ Run bind(Flags& flags) {
   bind_selection(flags, options->selection, "VMs to freeze");
   flags.add(Rest{.name = "COMMAND [ARG...]", .help = "run while the guests are frozen; no shell", .target = &options->command});
   bind_window(flags, *options);
+  flags.add(
+      choice<bool>({.name = "probe",
+                    .metavar = "HOW",
+                    .help = "live: ask the guest's agent itself, in its launcher pod, after the freeze, once a second, and before the "
+                            "thaw; needs the rights to list pods and to exec in them",
+                    .fallback = "none"},
+                   options->probe, {{"none", false}, {"live", true}}));
   bind_lock(flags, options->lock);
   bind_timeout(flags, options->timeout);
   bind_dry_run(flags, options->dry_run, false);
@@ -238,11 +246,13 @@ Command freeze_command() {
       .group = CommandGroup::protect,
       .summary = "Freeze guests, for a while or around a command",
       .description = k_description,
-      .examples = {{"freeze two VMs, let the storage array take its snapshot, thaw",
-                    "freeze db-0 web-0 -n prod -- array-snapshot volume-7"},
+      .examples = {{"freeze the VMs of an application together, let the storage array take its snapshot, thaw",
+                    "freeze -n prod -l app=shop -- array-snapshot volume-7"},
                    {"freeze for at most ten seconds, whatever happens to this program", "freeze db-0 -n prod --for 10s -- sync-replica"},
+                   {"with the agent's own word that it stood still to the end",
+                    "freeze db-0 -n prod --probe live -- array-snapshot volume-7"},
                    {"freeze now; thaw later, or let the timer do it", "freeze db-0 -n prod --for 90s"},
-                   {"what would be done, and what stands in the way", "freeze -n prod -l app=db --dry-run"}},
+                   {"what would be done, and what stands in the way", "freeze -n prod -l app=shop --dry-run"}},
       .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::mixed, ExitCode::deadline,
                      ExitCode::guest_held, ExitCode::busy, ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
       .needs = Needs::cluster,

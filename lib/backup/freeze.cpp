@@ -159,7 +159,7 @@ FreezeReport freeze_and_leave(const Ground& ground, const FreezePlan& plan, cons
   for (std::size_t begin = 0; begin < guests.size(); begin += step) {
     const std::vector<const GuestPlan*> part(guests.begin() + static_cast<std::ptrdiff_t>(begin),
                                              guests.begin() + static_cast<std::ptrdiff_t>(std::min(begin + step, guests.size())));
-    Hold hold(ground, {plan.safety_timeout, plan.lock}, targets_of(part));
+    Hold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(part));
     hold.take(deadline, stop);
     if (hold.ok() && !stop.stop_requested()) {
       hold.hand_over();
@@ -188,7 +188,7 @@ FreezeReport freeze_around(const Ground& ground, const FreezePlan& plan, const A
   FreezeReport report = begin_report(ground, plan);
   std::vector<const GuestPlan*> guests;
   for (const GuestPlan& guest : plan.guests) guests.push_back(&guest);
-  Hold hold(ground, {plan.safety_timeout, plan.lock}, targets_of(guests));
+  Hold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(guests));
   hold.take(deadline, stop);
   if (hold.ok() && !guests.empty() && !stop.stop_requested()) {
     Standstill standstill;

@@ -21,6 +21,7 @@ struct FreezeRequest {
   bool group = true;  // all or none; false: each for itself
   LockOptions lock;
   std::string run;
+  bool probe = false;  // ask the agents live; needs the rights to list pods and to exec in them
 };
 
 struct GuestPlan {
@@ -34,6 +35,7 @@ struct FreezePlan {
   bool group = true;
   std::chrono::seconds safety_timeout{};
   LockOptions lock;
+  bool probe = false;
   std::vector<GuestPlan> guests;  // by namespace and name
   std::vector<PassedOver> passed_over;
   std::vector<std::string> warnings;  // of the whole: a Velero backup that is under way

@@ -84,7 +84,7 @@ class Planner {
       : client_(client), clock_(clock), request_(request), deadline_(deadline), stop_(stop) {}
 
   void plan(const VirtualMachine& vm, const VirtualMachineInstance& seen, GuestPlan& plan) const {
-    plan.target = {{vm.ns, vm.name}, vm.uid, seen.uid, may_be_windows(seen.guest_os_id)};
+    plan.target = {{vm.ns, vm.name}, vm.uid, seen.uid, may_be_windows(seen.guest_os_id), seen.node};
     plan.refusal = refuse_vm(vm);
     if (!plan.refusal) plan.refusal = refuse_instance(vm, seen);
     if (plan.refusal) return;
@@ -172,7 +172,8 @@ Result<FreezePlan> plan_freeze(kube::Client& client, base::Clock& clock, const F
   const kube::Call call{.deadline = deadline};
   Result<Selected> selected = select_vms(client, request.selection, call, stop);
   if (!selected.ok()) return selected.error();
-  FreezePlan plan{request.run, request.group, request.safety_timeout, request.lock, {}, std::move(selected->passed_over), {}};
+  FreezePlan plan{request.run, request.group, request.safety_timeout, request.lock, request.probe, {}, std::move(selected->passed_over),
+                  {}};
   if (selected->vms.empty()) return plan;
   if (Result<void> allowed = check_rights(client, selected->vms, call, stop); !allowed.ok()) return allowed.error();
   const auto instances = instances_of(client, selected->vms, call, stop);

@@ -34,18 +34,26 @@ WindowVerdict judge(const Window& window) {
   if (sight.instance_ended) reason("its instance ended or was replaced meanwhile");
   if (sight.moved) reason("it was migrated meanwhile, which can lose the freeze and its safety timer");
   if (!sight.other_work.empty()) reason(sight.other_work + " meanwhile, and the end of that thaws the guest");
-  if (sight.thawed_seen && *sight.thawed_seen <= window.needed_until) {
+  const bool shown_live = sight.live && sight.live->frozen && *sight.live->frozen >= window.needed_until;
+  if (sight.live && sight.live->thawed) {
+    reason("its agent said that it was thawed before we thawed it: the safety timer or somebody else did");
+  } else if (shown_live) {
+    // Frozen at the end: nobody thawed it in between, unless it was frozen anew as well.
+  } else if (sight.thawed_seen && *sight.thawed_seen <= window.needed_until) {
     reason("its status went from frozen to thawed before we thawed it: the safety timer or somebody else did");
   } else if (!sight.frozen_seen && sight.unbroken && !sight.agent_lost && needed > k_status_lag) {
     reason("its status never said frozen in " + seconds(needed));
   }
-  if (!sight.unbroken) {
+  if (shown_live) {
+    // The agent's own word at the end says more than any watch.
+  } else if (!sight.unbroken) {
     assume("nobody else thawed it within " + seconds(needed) + ": it could not be watched all the time" +
            (sight.unseen ? " (" + sight.unseen->message() + ")" : ""));
   } else if (verdict.reasons.empty()) {
     assume("nobody else thawed it within " + seconds(needed) + ": KubeVirt shows a thaw up to 5s late");
   }
-  if (sight.agent_lost) assume("the agent's connection was lost meanwhile, so that the status may be an old word");
+  if (sight.live && sight.live->unknown) assume("its agent did not answer at the end: " + sight.live->unknown->message());
+  if (sight.agent_lost && !shown_live) assume("the agent's connection was lost meanwhile, so that the status may be an old word");
   if (sight.paused) assume("it was paused by someone meanwhile");
   return verdict;
 }

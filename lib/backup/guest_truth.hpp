@@ -37,6 +37,9 @@ struct Window {
 // | VMI status (poll of 5 s)        | frozen, then not, before our thaw         | somebody, or the timer, thawed it early: reason
 // |                                 | not frozen in a window of more than 10 s  | not shown to have stood still: reason
 // |                                 | not (yet) frozen in a shorter one         | nothing; nobody else thawed it: assumption
+// | agent, asked live               | thawed, before our thaw                   | somebody, or the timer, thawed it early: reason
+// |                                 | frozen, after the need had ended          | nobody thawed it: no assumption
+// |                                 | no answer                                 | as if it had not been asked: assumption
 // | VMI                             | ended, replaced                           | the end of the window lies there: reason
 // |                                 | other node, migration                     | the safety timer and the freeze may be lost: reason
 // |                                 | agent gone                                | its word is old: assumption

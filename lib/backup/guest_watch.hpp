@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "backup/live_probe.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "kube/client.hpp"
@@ -29,6 +30,7 @@ struct Sight {
   std::string other_work;                      // a snapshot, restore or backup of others that was seen under way; a clause
   std::optional<base::TimePoint> frozen_seen;  // since mark(): when the status first said frozen
   std::optional<base::TimePoint> thawed_seen;  // when it went back after that
+  std::optional<LiveWord> live;                // what its agent said, where it was asked
 };
 
 // What one guest's changes come to: no thread, no clock of its own.

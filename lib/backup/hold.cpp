@@ -54,8 +54,44 @@ void Hold::take(const base::Deadline& deadline, const std::stop_token& stop) {
   for (const Guest& guest : guests_) names.push_back(guest.target.vm);
   watch_ = std::make_unique<GuestWatch>(ground_.client, ground_.clock, names);
   look_again(deadline, stop);
+  if (options_.probe && !any_error()) prepare_probe(deadline, stop);
   if (any_error()) return;
   freeze_all(stop);
+  if (probe_ && !any_error()) ask_agents();
+}
+
+void Hold::prepare_probe(const base::Deadline& deadline, const std::stop_token& stop) {
+  std::vector<kubevirt::VirtualMachineInstance> instances;
+  for (const Guest& guest : guests_) {
+    kubevirt::VirtualMachineInstance instance;
+    instance.ns = guest.target.vm.ns;
+    instance.name = guest.target.vm.name;
+    instance.uid = guest.target.vmi_uid;
+    instance.node = guest.target.node;
+    instances.push_back(std::move(instance));
+  }
+  probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, std::move(instances));
+  const std::vector<Result<void>> found = probe_->prepare(deadline, stop);
+  for (std::size_t i = 0; i < guests_.size(); ++i) {
+    if (found[i].ok()) continue;
+    guests_[i].error = found[i].error().wrap("VM " + guests_[i].target.vm.ns + "/" + guests_[i].target.vm.name +
+                                             " was not frozen: its agent cannot be asked live");
+  }
+}
+
+// An answer that says frozen is not believed alone: the agent has to say so too.
+void Hold::ask_agents() {
+  probe_->ask();
+  for (std::size_t i = 0; i < guests_.size(); ++i) {
+    const LiveWord word = probe_->word(i);
+    const std::string vm = "VM " + guests_[i].target.vm.ns + "/" + guests_[i].target.vm.name;
+    if (word.thawed) {
+      guests_[i].error = Error(ErrorCode::internal, vm + " answered that it is frozen, and its agent says that it is not");
+    } else if (word.unknown) {
+      guests_[i].error = word.unknown->wrap(vm + " answered that it is frozen, and its agent could not be asked");
+    }
+  }
+  if (!any_error()) probe_->begin();
 }
 
 void Hold::lock_all(const base::Deadline& deadline, const std::stop_token& stop) {
@@ -100,10 +136,15 @@ void Hold::freeze_all(const std::stop_token& stop) {
 }
 
 void Hold::release(base::TimePoint needed_until) {
-  // Looked at first: what the status says later may be our own thaw.
+  // Asked and looked at first: what is said later may be our own thaw.
+  if (probe_) {
+    probe_->end();
+    if (std::any_of(guests_.begin(), guests_.end(), [](const Guest& guest) { return guest.ours; })) probe_->ask();
+  }
   std::vector<Sight> sights(guests_.size());
   for (std::size_t i = 0; i < guests_.size(); ++i) {
     if (watch_) sights[i] = watch_->look(guests_[i].target.vm);
+    if (probe_) sights[i].live = probe_->word(i);
   }
   base::for_each_parallel(guests_.size(), k_at_once, [&](std::size_t i) {
     Guest& guest = guests_[i];
@@ -119,6 +160,7 @@ void Hold::release(base::TimePoint needed_until) {
 }
 
 void Hold::hand_over() {
+  if (probe_) probe_->end();
   const base::Deadline deadline = base::Deadline::after(ground_.clock, k_afterwards);
   base::for_each_parallel(guests_.size(), k_at_once, [&](std::size_t i) {
     Guest& guest = guests_[i];

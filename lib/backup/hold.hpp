@@ -11,6 +11,7 @@
 #include "backup/freeze_guard.hpp"
 #include "backup/guest_truth.hpp"
 #include "backup/guest_watch.hpp"
+#include "backup/live_probe.hpp"
 #include "backup/lock.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -23,11 +24,13 @@ struct HoldTarget {
   std::string vm_uid;
   std::string vmi_uid;
   bool windows = false;
+  std::string node;  // that runs the instance
 };
 
 struct HoldOptions {
   std::chrono::seconds safety_timeout{60};
   LockOptions lock;
+  bool probe = false;  // ask the agents themselves, live
 };
 
 // What every part of a run stands on. All of it outlives the run.
@@ -81,7 +84,9 @@ class Hold {
   };
   void lock_all(const base::Deadline& deadline, const std::stop_token& stop);
   void look_again(const base::Deadline& deadline, const std::stop_token& stop);
+  void prepare_probe(const base::Deadline& deadline, const std::stop_token& stop);
   void freeze_all(const std::stop_token& stop);
+  void ask_agents();
   bool any_error() const;
 
   Ground ground_;
@@ -92,6 +97,7 @@ class Hold {
   std::vector<Guest> guests_;
   Locks locks_;
   std::unique_ptr<GuestWatch> watch_;
+  std::unique_ptr<LiveProbe> probe_;
 };
 
 }  // namespace vmbackup::backup

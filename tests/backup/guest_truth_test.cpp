@@ -102,6 +102,32 @@ TEST_CASE("what could not be seen is an assumption, with why") {
   CHECK(has(verdict.assumptions, "it was paused by someone"));
 }
 
+TEST_CASE("the agent's own word is worth more than the status") {
+  Window window = good(12s);
+  window.sight.unbroken = false;
+  window.sight.frozen_seen.reset();
+  window.sight.live.emplace();
+  SUBCASE("frozen at the end: nothing is assumed") {
+    window.sight.live->frozen = window.needed_until + 10ms;
+    const WindowVerdict verdict = judge(window);
+    CHECK(verdict.reasons.empty());
+    CHECK(verdict.assumptions.empty());
+  }
+  SUBCASE("thawed in the middle") {
+    window.sight.live->frozen = k_sent + 1s;
+    window.sight.live->thawed = k_sent + 2s;
+    CHECK(has(judge(window).reasons, "its agent said that it was thawed before we thawed it"));
+  }
+  SUBCASE("no answer at the end") {
+    window.sight.live->frozen = k_sent + 1s;
+    window.sight.live->unknown = base::Error(base::ErrorCode::unavailable, "agent silent");
+    const WindowVerdict verdict = judge(window);
+    CHECK(verdict.reasons.empty());
+    CHECK(has(verdict.assumptions, "its agent did not answer at the end: agent silent"));
+    CHECK(has(verdict.assumptions, "it could not be watched all the time"));
+  }
+}
+
 TEST_CASE("an unknown guest OS counts as Windows") {
   CHECK(backup::may_be_windows(""));
   CHECK(backup::may_be_windows("mswindows"));
