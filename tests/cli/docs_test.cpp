@@ -104,11 +104,11 @@ TEST_CASE("man pages") {
     CHECK(page.second.find("\n.SH NAME\n") != std::string::npos);
     CHECK(page.second.back() == '\n');
   }
-  CHECK(names == std::vector<std::string>{"kubectl-vmbackup.1", "kubectl-vmbackup-snapshot.1", "kubectl-vmbackup-list.1",
-                                          "kubectl-vmbackup-show.1", "kubectl-vmbackup-wait.1", "kubectl-vmbackup-delete.1",
-                                          "kubectl-vmbackup-forget.1", "kubectl-vmbackup-version.1", "kubectl-vmbackup-completion.1",
-                                          "kubectl-vmbackup-help.1", "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7",
-                                          "kubectl-vmbackup-levels.7"});
+  CHECK(names == std::vector<std::string>{"kubectl-vmbackup.1", "kubectl-vmbackup-snapshot.1", "kubectl-vmbackup-freeze.1",
+                                          "kubectl-vmbackup-thaw.1", "kubectl-vmbackup-list.1", "kubectl-vmbackup-show.1",
+                                          "kubectl-vmbackup-wait.1", "kubectl-vmbackup-delete.1", "kubectl-vmbackup-forget.1",
+                                          "kubectl-vmbackup-version.1", "kubectl-vmbackup-completion.1", "kubectl-vmbackup-help.1",
+                                          "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7", "kubectl-vmbackup-levels.7"});
 }
 
 TEST_CASE("the page on levels explains each level there is, strong to weak") {
