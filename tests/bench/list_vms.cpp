@@ -23,7 +23,7 @@ base::Result<std::vector<kubevirt::VirtualMachine>> list(const char* kubeconfig,
   if (!connection) return connection.error();
   base::Result<std::unique_ptr<kube::Transport>> transport = kube::make_curl_transport(*connection, {}, clock);
   if (!transport) return transport.error();
-  const std::unique_ptr<kube::Client> client = kube::make_rest_client(std::move(*transport), *connection, clock);
+  const std::unique_ptr<kube::Client> client = kube::make_rest_client(std::move(*transport), clock);
   std::vector<kubevirt::VirtualMachine> vms;
   const kube::ListSink sink{.begin = [&vms] { vms.clear(); },
                             .take = [&vms](const json::Value& item) -> base::Result<void> {

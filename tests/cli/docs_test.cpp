@@ -74,10 +74,11 @@ TEST_CASE("every example parses") {
       cli::Flags flags;
       cli::CommonOptions common;
       const cli::Run run = cli::bind_all(command, flags, common);
-      std::vector<std::string> words = example_words(example.line);
-      CHECK(cli::take_command(words, flags) == command.name);
-      const base::Result<cli::Given> given = cli::parse(words, flags);
+      cli::Words words = cli::split_words(example_words(example.line));
+      CHECK(cli::take_command(words.before, flags) == command.name);
+      base::Result<cli::Given> given = cli::parse(words.before, flags);
       REQUIRE(given.ok());
+      given->rest = words.after;
       const base::Result<void> applied = flags.apply(*given);
       CHECK_MESSAGE(applied.ok(), (applied ? "" : applied.error().message()));
     }

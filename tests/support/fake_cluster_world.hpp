@@ -38,7 +38,7 @@ struct Request {
   std::map<std::string, std::string> query;
   json::Value body;
   std::string content_type;
-  std::string accept;  // empty: anything
+  std::string accept;               // empty: anything
   std::optional<std::string> user;  // none: not known, 401
   std::vector<std::string> groups;
   std::string websocket_key;           // of a request that asks for a WebSocket
