@@ -217,7 +217,7 @@ Command forget_command() {
           .description = k_description,
           .examples = {{"what would go?", "forget --keep-daily 7 --keep-weekly 4 -n prod --dry-run"},
                        {"from cron, for all namespaces", "forget -A --keep-last 3 --keep-daily 14 --failed-older-than 7d --yes"},
-                       {"of one VM, those with a label stay", "forget db-0 --keep-last 5 --keep-label keep=true --yes"}},
+                       {"of one VM, those with a label stay", "forget db-0 -n prod --keep-last 5 --keep-label keep=true --yes"}},
           .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::mixed, ExitCode::deadline, ExitCode::hung_up,
                          ExitCode::interrupted, ExitCode::terminated},
           .needs = Needs::cluster,
