@@ -116,6 +116,8 @@ class Cell:
         if self.row.name == "before":
             self.hold_lock()
         self.config = self.kubeconfig()
+        if self.row.thaws:
+            self.cluster.call("PUT", act_path(self.ns, self.vms[0], "freeze"), {"unfreezeTimeout": f"{SAFETY}s"})
         go = self.folder / "go"
         os.mkfifo(go)
         self.go = os.open(go, os.O_RDWR)
@@ -124,7 +126,7 @@ class Cell:
         # A pipe whose reader is gone must not end the command: what is looked at is the tool.
         script = (f'trap "" PIPE; date +%s%N >"{self.folder}/start"; echo "window start" >&2 2>/dev/null; read -r line <"{go}"; '
                   f'date +%s%N >"{self.folder}/end.new"; mv "{self.folder}/end.new" "{self.folder}/end"')
-        self.tool = self.freeze(["sh", "-c", script], *self.row.arguments)
+        self.tool = self.run(["thaw", *self.vms]) if self.row.thaws else self.freeze(["sh", "-c", script], *self.row.arguments)
 
     def release_command(self):
         if not self.went_on:
@@ -166,6 +168,8 @@ class Cell:
             "between": lambda: self.told("frozen", self.vms[0]) and self.count("freeze-request", self.vms[-1]) > 0,
             "during": lambda: any(r.get("text") == "window start" for r in self.tool.records()),
             "at-thaw": lambda: self.count("thaw-request") > 0,
+            "thaw-sent": lambda: self.count("thaw-request") > 0,
+            "thaw-refused": lambda: self.count("thaw-failed") > 0,
             "thaw-unanswered": lambda: self.told("thawAgain"),
             "refused-twice": lambda: self.count("thaw-failed") > 0,
             "refused": lambda: self.count("thaw-failed") > 0,
@@ -182,6 +186,7 @@ class Cell:
             "late": lambda: self.count("frozen") > 0,
             "between": lambda: self.count("frozen", self.vms[-1]) > 0,
             "at-thaw": lambda: self.count("thawed") > 0,
+            "thaw-sent": lambda: self.count("thawed") > 0,
             "thaw-unanswered": lambda: self.count("thawed") > 0,
             "refused-twice": lambda: self.count("thaw-failed") > 1,
         }.get(self.row.name)
@@ -318,7 +323,7 @@ class Cell:
         blind = column.blind and self.row.name in ("sent", "answered", "between", "during")
         others = (column.name,) if self.row.name in column.also else ()
         self.wrong += judge.judge(told, events, vms=self.vms, ns=self.ns, allowed=right(self.row, column), window=window,
-                                  doubt=column.doubt, blind=blind, deaf=column.deaf, others=others)
+                                  doubt=column.doubt, blind=blind, deaf=column.deaf, others=others, thaws=self.row.thaws)
         if column.name == "401" and not credentials.was_renewed(self.folder / "plugin"):
             self.wrong.append("the plugin was not asked again")
         self.judge_intervals(code)
@@ -353,21 +358,21 @@ class Cell:
         if sweep:
             self.sweep()
         longest = max((((i.end or now()) - i.start) for i in found), default=0.0)
-        self.notes.append(f"exit {code}, frozen {longest:.1f} s" + (", found by thaw --all" if sweep else ""))
+        self.notes.append(f"exit {code}, frozen {longest:.1f} s" + (", then found by thaw" if sweep else ""))
 
     def sweep(self):
-        """What nobody lets go any more, `thaw --all` finds."""
-        if self.row.name == "refused":
+        """What nobody lets go any more, `thaw --all` finds; what somebody else has frozen, `thaw` by name."""
+        if self.row.knobs[0].get("thaw") == "fail":
             self.set_knob(self.vms[0], "thaw", "ok")
         for _ in self.asking(30):
             if self.instance(self.vms[0]).get("status", {}).get("fsFreezeStatus") == "frozen":
                 break
-        sweeper = self.run(["thaw", "--all"])
+        sweeper = self.run(["thaw", *(self.vms if self.row.thaws else ["--all"])])
         self.until(lambda: sweeper.code is not None, what="the sweeper")
         states = {item["vm"]: item["state"] for item in (sweeper.report() or {}).get("items", [])}
         if sweeper.code != 0 or states.get(self.vms[0]) != "thawed":
-            self.wrong.append(f"thaw --all ended with {sweeper.code} and said {states}")
-        self.until(lambda: all(i.end for i in judge.intervals(self.node())), 10, "the guest to be let go by thaw --all")
+            self.wrong.append(f"the sweeper ended with {sweeper.code} and said {states}")
+        self.until(lambda: all(i.end for i in judge.intervals(self.node())), 10, "the guest to be let go by the sweeper")
 
     def clean(self):
         for tool in (self.tool, self.second):

@@ -105,7 +105,7 @@ def texts(told):
     return [(error.get("message", ""), error.get("hint") or "") for error in errors]
 
 
-def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=()):
+def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=(), thaws=False):
     """What is wrong, one sentence each; empty: nothing.
 
     allowed  exit codes that can be right in this cell
@@ -113,6 +113,7 @@ def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=
     doubt    7 may be said although the guest stands still no more: nobody can tell
     blind    an early thaw by somebody else cannot be seen: 0 is right if the report says that it rests on that
     deaf     the tool's outputs were closed, so that its words are not judged
+    thaws    the run was `thaw`, which has no command
     others   names of further reasons for 3 that are true: the instance ended, moved, ...
     """
     wrong, found = [], intervals(events)
@@ -126,14 +127,14 @@ def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=
         wrong.append(f"exit code {code} while {', '.join(frozen)} stood still")
     if code == 7 and not frozen and not doubt:
         wrong.append("exit code 7 though no guest stood still, and that could be known")
-    if code == 0:
+    if code == 0 and not thaws:
         if window is None or window[1] is None:
             wrong.append("exit code 0 though the command did not run to its end")
         elif not stood_still(found, vms, *window):
             said = all((items.get(vm, {}).get("assumptions") or deaf) for vm in vms)
             if not (blind and said):
                 wrong.append("exit code 0 though a guest did not stand still for all of the command")
-    if code == 3 and not deaf:
+    if code == 3 and not deaf and not thaws:
         broken = window is None or window[1] is None or not stood_still(found, vms, *window)
         if not broken and not late and not others:
             wrong.append("exit code 3 though every guest stood still, within its safety timer")

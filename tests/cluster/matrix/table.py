@@ -1,6 +1,7 @@
 """The fault matrix: rows (moments), columns (what goes wrong), what can be right in each cell, and the cells that make no sense.
 
-The run under test is `freeze VM... --for 5s -- COMMAND`; COMMAND waits until it is let go on.
+The run under test is `freeze VM... --for 5s -- COMMAND`, where COMMAND waits until it is let go on; in the last two rows it is `thaw VM`, of a guest
+that somebody else has frozen.
 """
 from dataclasses import dataclass, field
 
@@ -15,7 +16,9 @@ class Row:
     knobs: tuple = ({},)                          # of each VM
     arguments: tuple = ()
     holds: bool = False                           # COMMAND waits until the moment is over
-    lasting: str = "no"                           # in a round: "now" the moment lasts, "late" it lasts but comes after 10 s, "no"
+    like: str = ""                                # the row whose exit codes hold here too
+    thaws: bool = False                           # the run under test is `thaw`
+    lasting: str = "no"                           # in a round: "now" the moment lasts; "late" as well, but it comes, or the run ends, late; "no"
 
 
 ROWS = {row.name: row for row in (
@@ -29,7 +32,11 @@ ROWS = {row.name: row for row in (
     Row("at-thaw", "the thaw is sent and not answered yet", frozenset({0}), knobs=({"thaw": "slow:3s"},), lasting="now"),
     Row("thaw-unanswered", "the thaw got no answer within 10 s", frozenset({0}), knobs=({"thaw": "hang:13s"},), lasting="late"),
     Row("refused-twice", "the agent has refused the thaw once, and will once more", frozenset({0}), knobs=({"thaw": "fail:2"},)),
-    Row("refused", "the agent refuses the thaw, for ever", frozenset({7}), knobs=({"thaw": "fail"},), lasting="now"),
+    Row("refused", "the agent refuses the thaw, for ever", frozenset({7}), knobs=({"thaw": "fail"},), lasting="late"),
+    Row("thaw-sent", "`thaw`: the thaw is sent and not answered yet", frozenset({0}), knobs=({"thaw": "slow:3s"},), lasting="now",
+        like="at-thaw", thaws=True),
+    Row("thaw-refused", "`thaw`: the agent refuses, for ever", frozenset({7}), knobs=({"thaw": "fail"},), lasting="late", like="refused",
+        thaws=True),
 )}
 
 
@@ -85,6 +92,9 @@ NONSENSE = {
     ("answered", "401"): "a certificate ends at a whole second, which cannot be aimed at so short a moment; see between and at-thaw",
     ("refused-twice", "401"): "as above",
 }
+for _row in ("thaw-sent", "thaw-refused"):
+    NONSENSE[(_row, "second")] = "no run of ours holds the guest"
+    NONSENSE[(_row, "migration")] = "a thaw judges no window"
 for _row in ("at-thaw", "thaw-unanswered", "refused-twice"):
     NONSENSE[(_row, "migration")] = "the window is over; what a migration does to it has been judged at row `during`"
 
@@ -95,19 +105,21 @@ sent:INT sent:KILL sent:stopped sent:api-20s sent:node-15s sent:virt-api
 answered:HUP answered:closed
 late:TERM late:KILL
 between:INT between:KILL between:virt-api
-during:INT-INT during:KILL during:QUIT during:TSTP during:401 during:deleted during:early during:migration during:second during:api-20s
+during:INT-INT during:KILL during:QUIT during:TSTP during:401 during:deleted during:paused-on during:early during:migration during:second during:api-20s
 during:api-gone during:virt-api during:node-15s
 at-thaw:KILL
-thaw-unanswered:INT thaw-unanswered:stopped
-refused-twice:KILL refused-twice:paused
-refused:INT refused:KILL refused:closed
+thaw-unanswered:INT
+refused-twice:KILL
+refused:INT refused:KILL
+thaw-sent:INT
+thaw-refused:KILL
 """.split()
 
 
 def right(row, column):
     """Exit codes that can be right."""
     table = column.right
-    return frozenset(table.get(row.name, table.get("*", row.right)))
+    return frozenset(table.get(row.like or row.name, table.get("*", row.right)))
 
 
 def all_cells():

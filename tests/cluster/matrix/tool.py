@@ -9,7 +9,11 @@ import threading
 
 from world import now
 
-NO_CORE = (0, 0)
+
+def begin_alone():
+    """No core files; and a process group of its own, whose leader's parent is in another one: in an orphaned group nothing stops by TSTP."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.setpgid(0, 0)
 
 
 class Tool:
@@ -20,7 +24,7 @@ class Tool:
         self.code = self.end = None
         self.output = b""
         self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, NO_CORE))
+                                        preexec_fn=begin_alone)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         threading.Thread(target=self.wait, daemon=True).start()
