@@ -118,6 +118,10 @@ class Codes(unittest.TestCase):
         self.assertEqual(verdict(3, frozen(1, 6), 8, (1.5, 7), said, allowed={0}), [])
         self.assertTrue(verdict(3, frozen(1, 3), 4, (1.5, 2), said, allowed={0}))
 
+    def test_thaw_has_no_command(self):
+        self.assertEqual(verdict(0, frozen(1, 3), 4, None, [item()], thaws=True), [])
+        self.assertIn("stood still", verdict(0, frozen(1), 4, None, [item()], thaws=True)[0])
+
     def test_words(self):
         self.assertIn("without a message", verdict(1, frozen(1, 3), 4, (1.5, 2), [item()])[0])
         self.assertEqual(verdict(1, frozen(1, 3), 4, (1.5, 2), [item(error=error())]), [])
@@ -136,6 +140,9 @@ class Table(unittest.TestCase):
     def test_nonsense_is_known(self):
         for row, column in table.NONSENSE:
             self.assertTrue(row in table.ROWS and column in table.COLUMNS)
+
+    def test_all_that_disturb_have_a_turn(self):
+        self.assertEqual(set(table.LONGEST_FIRST), {name for name, column in table.COLUMNS.items() if column.disturbs})
 
     def test_right_of_each(self):
         for row, column in table.all_cells():

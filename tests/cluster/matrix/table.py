@@ -86,6 +86,9 @@ COLUMNS = {column.name: column for column in (
            also=frozenset({"sent", "answered", "between", "during"})),
 )}
 
+# The columns that disturb, in the order in which their rounds begin.
+LONGEST_FIRST = ("api-gone", "node-15s", "api-20s", "virt-api")
+
 # Cells that make no sense, and why.
 NONSENSE = {
     ("before", "early"): "nothing is frozen yet that another tool could thaw",
@@ -100,19 +103,18 @@ for _row in ("at-thaw", "thaw-unanswered", "refused-twice"):
 
 # At least one of each row and each column; those in which a guest or an exit code was lost by somebody, here or elsewhere.
 NAMED = """
-before:INT before:QUIT before:TSTP before:401 before:paused before:migration
-sent:INT sent:KILL sent:stopped sent:api-20s sent:node-15s sent:virt-api
+before:INT before:QUIT before:TSTP before:401 before:paused before:paused-on before:migration
+sent:INT sent:KILL sent:stopped sent:node-15s
 answered:HUP answered:closed
 late:TERM late:KILL
-between:INT between:KILL between:virt-api
-during:INT-INT during:KILL during:QUIT during:TSTP during:401 during:deleted during:paused-on during:early during:migration during:second during:api-20s
+between:INT between:KILL between:401
+during:INT-INT during:KILL during:QUIT during:TSTP during:401 during:deleted during:early during:migration during:second during:api-20s
 during:api-gone during:virt-api during:node-15s
-at-thaw:KILL
+at-thaw:KILL at-thaw:api-20s at-thaw:virt-api
 thaw-unanswered:INT
 refused-twice:KILL
 refused:INT refused:KILL
-thaw-sent:INT
-thaw-refused:KILL
+thaw-sent:INT thaw-refused:KILL
 """.split()
 
 
