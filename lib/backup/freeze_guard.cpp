@@ -66,6 +66,10 @@ class Release {
       case ThawAnswer::paused:
         again("the VM is paused, so that its agent cannot hear us");
         break;
+      case ThawAnswer::refused:
+        record_.thaw_refused = true;
+        again(answer.error().message());
+        break;
       case ThawAnswer::not_running:
       case ThawAnswer::unclear:
         again(answer.error().message());
@@ -94,7 +98,7 @@ class Release {
     const bool other = !target_.vmi_uid.empty() && vmi->uid != target_.vmi_uid;
     if (other || vmi->final()) return thawed(sent, "the end of the instance");
     if (vmi->fs_freeze_status == "frozen") {
-      record_.seen_frozen = record_.sent.has_value();
+      record_.seen_frozen = true;
       return false;
     }
     return record_.seen_frozen && vmi->agent_connected && thawed(sent, "its status, which said frozen before");

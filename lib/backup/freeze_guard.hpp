@@ -32,7 +32,8 @@ struct FreezeRecord {
   std::optional<base::TimePoint> thawed;
   int thaw_tries = 0;
   bool vss_limit = false;                 // Windows let go before we did
-  bool seen_frozen = false;               // the VMI's status said frozen after `sent`
+  bool seen_frozen = false;               // the VMI's status said frozen after `sent`, or at any time if we sent none
+  bool thaw_refused = false;              // its agent was asked to thaw and failed
   std::string thawed_by;                  // in words, once `thawed` is set
   std::optional<base::Error> not_thawed;  // given up
 };

@@ -60,6 +60,10 @@ ThawAnswer thaw_answer(const Result<void>& answer) {
   if (has(error, "fsfreeze is limited")) return ThawAnswer::vss_limit;
   if (error.code() == ErrorCode::not_found || has(error, "VMI is not running")) return ThawAnswer::not_running;
   if (has(error, "domain is not running")) return ThawAnswer::paused;
+  // An agent that lacks the command, or may not use it, says nothing of its guest. [libvirt, src/qemu/qemu_agent.c; qemu,
+  // qapi/qmp-dispatch.c]
+  const bool able = !has(error, "has been disabled") && !has(error, "has not been found");
+  if (able && has(error, "unable to execute QEMU agent command 'guest-fsfreeze-thaw'")) return ThawAnswer::refused;
   return ThawAnswer::unclear;
 }
 

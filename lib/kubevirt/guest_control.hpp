@@ -28,6 +28,7 @@ enum class ThawAnswer {
   vss_limit,    // Windows let go of the frozen file systems by itself before the thaw; the next unfreeze answers `thawed`
   not_running,  // there is no running instance of that name (404 or 409)
   paused,       // it cannot hear its agent
+  refused,      // the agent was asked to thaw, which virt-launcher does not do for a guest that is known to be thawed, and failed
   unclear,      // ask again
 };
 ThawAnswer thaw_answer(const base::Result<void>& answer);

@@ -203,6 +203,17 @@ TEST_CASE("a thaw that is refused twice is sent again until it is good") {
   CHECK(story.recorder.count(Event::Kind::thaw_again) == 1);
 }
 
+TEST_CASE("who lets go a guest that others have frozen learns from its status that it is") {
+  Story story(Story::Knobs{{"thaw", "fail"}});
+  // Its status says so up to 5 s later.
+  REQUIRE(kubevirt::freeze(story.cluster, story.vm, 60s, {.deadline = base::Deadline::never()}, {}).ok());
+  backup::FreezeRecord record;
+  CHECK_FALSE(backup::let_go(story.cluster, story.clock, story.recorder, {story.vm, story.uid}, record).ok());
+  CHECK(record.seen_frozen);
+  CHECK(record.thaw_refused);
+  CHECK(story.frozen());
+}
+
 TEST_CASE("a thaw that is refused for ever ends with a debt that is told, after the safety timeout and 75 s") {
   Story story(Story::Knobs{{"thaw", "fail"}}, 30s);
   REQUIRE(story.guard->freeze({}).ok());

@@ -71,6 +71,12 @@ TEST_CASE("what the answer to an unfreeze says of the guest") {
   CHECK(kubevirt::thaw_answer(launcher("command Unfreeze failed: \"fsfreeze is limited up to 10 seconds\"")) == ThawAnswer::vss_limit);
   CHECK(kubevirt::thaw_answer(Error(ErrorCode::not_found, "not found")) == ThawAnswer::not_running);
   CHECK(kubevirt::thaw_answer(Error(ErrorCode::conflict, "VMI is not running")) == ThawAnswer::not_running);
+  const auto agent = [](const char* text) {
+    return launcher(std::string("internal error: unable to execute QEMU agent command 'guest-fsfreeze-thaw': ") + text);
+  };
+  CHECK(kubevirt::thaw_answer(agent("failed to thaw /data: Input/output error")) == ThawAnswer::refused);
+  CHECK(kubevirt::thaw_answer(agent("The command guest-fsfreeze-thaw has not been found")) == ThawAnswer::unclear);
+  CHECK(kubevirt::thaw_answer(agent("Command guest-fsfreeze-thaw has been disabled: the command is not allowed")) == ThawAnswer::unclear);
   CHECK(kubevirt::thaw_answer(launcher("Requested operation is not valid: domain is not running")) == ThawAnswer::paused);
   CHECK(kubevirt::thaw_answer(launcher("QEMU guest agent is not connected")) == ThawAnswer::unclear);
   CHECK(kubevirt::thaw_answer(Error(ErrorCode::unauthenticated, "unauthorized")) == ThawAnswer::unclear);
