@@ -63,12 +63,15 @@ class OneThaw {
       report.assumptions = {"it is not frozen: its status does not say so, and there is no agent to ask"};
       return report;
     }
+    // Whoever froze it: an unfreeze that its agent refuses has taken its safety timer away, and nobody else will try again.
+    ground_.debts.add(item_.facts.vm);
     const Result<void> gone = let_go(ground_.client, ground_.clock, observer_, GuardTarget{item_.facts.vm, item_.vmi_uid}, record);
+    ground_.debts.settle(item_.facts.vm);
     if (!gone.ok()) {
       report.error = gone.error();
       report.outcome = Outcome::failed;
       // Without a word that it is frozen it is no debt, only a guest that we could not ask.
-      report.held = item_.facts.frozen || item_.facts.leased || record.seen_frozen;
+      report.held = item_.facts.frozen || item_.facts.leased || record.seen_frozen || record.thaw_refused;
       report.state = "unknown";
       return report;
     }

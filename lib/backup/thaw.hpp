@@ -81,7 +81,7 @@ base::Result<ThawPlan> plan_thaw(kube::Client& client, base::Clock& clock, const
 FreezeReport report_of(const ThawPlan& plan);
 
 // Unpauses what we paused, thaws, confirms, clears leases and marks away. Not ended by a stop request: each guest has a deadline of its
-// own.
+// own, and is a debt of this process from the first unfreeze until then.
 FreezeReport thaw_guests(const Ground& ground, const ThawPlan& plan);
 
 }  // namespace vmbackup::backup
