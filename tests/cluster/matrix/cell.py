@@ -95,7 +95,7 @@ class Cell:
         authority = re.search(r"certificate-authority-data: (\S+)", text).group(1)
         user = {"token": re.search(r"token: (\S+)", text).group(1)}
         if self.column.name == "401":
-            lasts = {"late": 11.5, "thaw-unanswered": 11.5}.get(self.row.name, 2.5 + self.attempt)
+            lasts = {"late": 11.0, "thaw-unanswered": 11.0}.get(self.row.name, 1.2 + 0.4 * self.attempt)
             user, self.ends = credentials.plugin(self.cluster.state / "pki", self.folder / "plugin", lasts)
         path = self.folder / "kubeconfig"
         path.write_text(json.dumps({
@@ -124,7 +124,7 @@ class Cell:
         if not self.row.holds:
             self.release_command()
         # A pipe whose reader is gone must not end the command: what is looked at is the tool.
-        script = (f'trap "" PIPE; date +%s%N >"{self.folder}/start"; echo "window start" >&2 2>/dev/null; read -r line <"{go}"; '
+        script = (f'trap "" PIPE; date +%s%N >"{self.folder}/s"; mv "{self.folder}/s" "{self.folder}/start"; echo "window start" >&2 2>/dev/null; read -r line <"{go}"; '
                   f'date +%s%N >"{self.folder}/end.new"; mv "{self.folder}/end.new" "{self.folder}/end"')
         self.tool = self.run(["thaw", *self.vms]) if self.row.thaws else self.freeze(["sh", "-c", script], *self.row.arguments)
 
@@ -225,7 +225,10 @@ class Cell:
                 return
 
     def run_out(self):
-        time.sleep(max(0.0, self.ends - time.time()))
+        left = self.ends - time.time()
+        if left < 0:
+            raise Missed("the credentials had run out before the moment")
+        time.sleep(left)
 
     def delete(self):
         self.cluster.call("DELETE", vms_path(self.ns, self.vms[0]), {"propagationPolicy": "Background"})

@@ -43,7 +43,7 @@ def mint(pki, folder, name, end):
 
 
 def plugin(pki, folder: Path, lasts):
-    """Makes the plugin in `folder`. Returns (user of a kubeconfig, the second at which the first certificate has ended)."""
+    """Makes the plugin in `folder`. Returns (user of a kubeconfig, the time from which the first certificate has ended)."""
     folder.mkdir()
     (folder / "config").write_text(CONFIG.format(folder=folder))
     (folder / "index").touch()
@@ -59,7 +59,7 @@ def plugin(pki, folder: Path, lasts):
                       ': >used\nexec cat first.json\n')
     script.chmod(0o755)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script), "interactiveMode": "Never"}}
-    return user, end + 1
+    return user, end + 0.1
 
 
 def was_renewed(folder):

@@ -110,7 +110,8 @@ def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=
 
     allowed  exit codes that can be right in this cell
     window   (start, end) of the command; end None: it did not end by itself; None: it did not run
-    doubt    7 may be said although the guest stands still no more: nobody can tell
+    doubt    7 may be said although the guest stands still no more: nobody can tell. And `thaw` may say 1 if it says that it may be frozen: nobody
+             had called that guest frozen yet
     blind    an early thaw by somebody else cannot be seen: 0 is right if the report says that it rests on that
     deaf     the tool's outputs were closed, so that its words are not judged
     thaws    the run was `thaw`, which has no command
@@ -123,7 +124,8 @@ def judge(told, events, *, vms, ns, allowed, window, doubt, blind, deaf, others=
     late = bool(asked and window and window[1] and window[1] - min(map(seconds, asked)) > 0.99 * float(asked[0]["seconds"]))
     if code not in allowed and not (code == 3 and 0 in allowed and late):
         wrong.append(f"exit code {code}, which cannot be right here (right: {sorted(allowed)})")
-    if code >= 0 and code != 7 and frozen:
+    unseen = thaws and doubt and code == 1 and any("may still be frozen" in message for message, _ in texts(told))
+    if code >= 0 and code != 7 and frozen and not unseen:
         wrong.append(f"exit code {code} while {', '.join(frozen)} stood still")
     if code == 7 and not frozen and not doubt:
         wrong.append("exit code 7 though no guest stood still, and that could be known")

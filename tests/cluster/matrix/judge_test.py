@@ -122,6 +122,12 @@ class Codes(unittest.TestCase):
         self.assertEqual(verdict(0, frozen(1, 3), 4, None, [item()], thaws=True), [])
         self.assertIn("stood still", verdict(0, frozen(1), 4, None, [item()], thaws=True)[0])
 
+    def test_thaw_that_could_not_ask(self):
+        said = [item(error=error("the guest of VM p/a may still be frozen: paused"))]
+        self.assertEqual(verdict(1, frozen(1), 4, None, said, thaws=True, doubt=True), [])
+        self.assertIn("stood still", verdict(1, frozen(1), 4, None, said, thaws=True)[0])
+        self.assertIn("stood still", verdict(1, frozen(1), 4, None, [item(error=error("VM p/a"))], thaws=True, doubt=True)[0])
+
     def test_words(self):
         self.assertIn("without a message", verdict(1, frozen(1, 3), 4, (1.5, 2), [item()])[0])
         self.assertEqual(verdict(1, frozen(1, 3), 4, (1.5, 2), [item(error=error())]), [])

@@ -69,7 +69,7 @@ COLUMNS = {column.name: column for column in (
     Column("closed", "standard output and standard error closed by their reader", deaf=True),
     Column("api-20s", "the API server stands still for 20 s", disturbs=True,
            right={"sent": {1}, "between": {1}, "before": {0, 1}}, doubt=False),
-    Column("api-gone", "the API server stands still until the tool has ended", disturbs=True, right={"*": {7}, "before": {1, 6}}, doubt=True),
+    Column("api-gone", "the API server stands still until the tool has ended", disturbs=True, right={"*": {7}, "before": {1, 6}, "thaw-sent": {1, 7}}, doubt=True),
     Column("virt-api", "virt-api is killed and starts again", disturbs=True, right={"before": {0, 1}, "sent": {1}, "between": {1}}),
     Column("node-15s", "the node stands still for 15 s", disturbs=True, right={"before": {0, 1}, "sent": {1}, "between": {1}}),
     Column("401", "the credentials run out, the plugin gives new ones"),
@@ -78,7 +78,7 @@ COLUMNS = {column.name: column for column in (
     Column("stopped", "the VM is stopped", right={"before": {1}, "sent": {1}, "refused": {0}},
            also=frozenset({"answered", "between", "during"})),
     Column("paused", "somebody pauses the VM, and lets it run again once a thaw has failed", right={"before": {1}, "sent": {1}}),
-    Column("paused-on", "somebody pauses the VM, and leaves it so until the tool has ended", right={"*": {7}, "before": {1}, "answered": {0, 7}}, doubt=True),
+    Column("paused-on", "somebody pauses the VM, and leaves it so until the tool has ended", right={"*": {7}, "before": {1}, "answered": {0, 7}, "thaw-sent": {1, 7}}, doubt=True),
     Column("early", "another tool thaws it", blind=True),
     Column("second", "another run of this tool on the same VM"),
     Column("migration", "the VM migrates, as its status says",
@@ -121,7 +121,7 @@ thaw-sent:INT thaw-refused:KILL
 def right(row, column):
     """Exit codes that can be right."""
     table = column.right
-    return frozenset(table.get(row.like or row.name, table.get("*", row.right)))
+    return frozenset(table.get(row.name, table.get(row.like, table.get("*", row.right))))
 
 
 def all_cells():
