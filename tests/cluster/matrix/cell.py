@@ -124,8 +124,9 @@ class Cell:
         if not self.row.holds:
             self.release_command()
         # A pipe whose reader is gone must not end the command: what is looked at is the tool.
-        script = (f'trap "" PIPE; date +%s%N >"{self.folder}/s"; mv "{self.folder}/s" "{self.folder}/start"; echo "window start" >&2 2>/dev/null; read -r line <"{go}"; '
-                  f'date +%s%N >"{self.folder}/end.new"; mv "{self.folder}/end.new" "{self.folder}/end"')
+        script = (f'trap "" PIPE; date +%s%N >"{self.folder}/s"; mv "{self.folder}/s" "{self.folder}/start"; '
+                  f'echo "window start" >&2 2>/dev/null; read -r line <"{go}"; '
+                  f'date +%s%N >"{self.folder}/e"; mv "{self.folder}/e" "{self.folder}/end"')
         self.tool = self.run(["thaw", *self.vms]) if self.row.thaws else self.freeze(["sh", "-c", script], *self.row.arguments)
 
     def release_command(self):
@@ -136,7 +137,8 @@ class Cell:
     def hold_lock(self):
         """Another run holds the lock, and renews it: played by writing its Lease."""
         def lease():
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+            time_ = time.time()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_)) + f".{int(time_ % 1 * 1e6):06}Z"
             return {"holderIdentity": FOREIGN + "@elsewhere", "leaseDurationSeconds": 60, "renewTime": stamp}
         labels = {"app.kubernetes.io/managed-by": "kubectl-vmbackup", "kubectl-vmbackup/run": FOREIGN}
         self.cluster.call("POST", lease_path(self.ns), {"metadata": {"name": "vmbackup-db-0", "labels": labels}, "spec": lease()})
@@ -150,8 +152,7 @@ class Cell:
                     if given_back:
                         self.cluster.call("DELETE", path)
                     else:
-                        self.cluster.call("PATCH", path, {"spec": lease() | {"renewTime": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.{time.time_ns() // 1000 % 1000000:06}Z"}},
-                                          "application/merge-patch+json", timeout=5)
+                        self.cluster.call("PATCH", path, {"spec": lease()}, "application/merge-patch+json", timeout=5)
                 except (OSError, Refused) as error:  # the API server may be away
                     if not (isinstance(error, Refused) and error.status == 404):
                         given_back = False
@@ -200,7 +201,8 @@ class Cell:
             self.tool.send(SIGNALS[self.column.name])
         else:
             {"INT-INT": self.interrupt_twice, "TSTP": self.suspend, "closed": self.tool.close_outputs, "401": self.run_out,
-             "deleted": self.delete, "stopped": self.stop, "paused": self.pause, "paused-on": self.pause, "early": self.thaw_early, "second": self.run_second,
+             "deleted": self.delete, "stopped": self.stop, "paused": self.pause, "paused-on": self.pause, "early": self.thaw_early,
+             "second": self.run_second,
              "migration": self.migrate}[self.column.name]()
 
     def interrupt_twice(self):

@@ -94,6 +94,7 @@ NONSENSE = {
     ("before", "early"): "nothing is frozen yet that another tool could thaw",
     ("answered", "401"): "a certificate ends at a whole second, which cannot be aimed at so short a moment; see between and at-thaw",
     ("refused-twice", "401"): "as above",
+    ("thaw-sent", "401"): "nothing is sent after the answer that is awaited; see at-thaw and thaw-refused",
 }
 for _row in ("thaw-sent", "thaw-refused"):
     NONSENSE[(_row, "second")] = "no run of ours holds the guest"
