@@ -42,6 +42,8 @@ const char* word_of(Event::Kind kind) {
       return "watchGap";
     case Event::Kind::unreadable:
       return "unreadable";
+    case Event::Kind::lock_wait:
+      return "lockWait";
     case Event::Kind::locked:
       return "locked";
     case Event::Kind::freezing:
@@ -101,8 +103,10 @@ std::string event_text(const Event& event) {
       return "the watch was interrupted; everything was read anew";
     case Event::Kind::unreadable:
       return object + " cannot be read, the report will lack what they say: " + text;
+    case Event::Kind::lock_wait:
+      return "waiting for its lock: " + text;
     case Event::Kind::locked:
-      return "its lock was that of " + text + ", which has ended; it is ours now";
+      return "its lock was that of " + text + "; it is ours now";
     case Event::Kind::freezing:
       return "freezing the guest";
     case Event::Kind::frozen:
@@ -176,6 +180,9 @@ void Waiting::on(const Event& event, base::TimePoint now) {
       break;
     case Event::Kind::held:
       held_ = true;
+      break;
+    case Event::Kind::lock_wait:
+      guests_[subject_] = "waiting for its lock (" + base::printable(event.text, 256) + ")";
       break;
     case Event::Kind::freezing:
       guests_[subject_] = "freezing";

@@ -23,6 +23,7 @@ struct Event {
     gone,        // an object is gone; `object` names it
     watch_gap,   // events may have been missed; everything was read anew
     unreadable,  // a kind that only refines the report may not be read; `object` the kind, `text` why
+    lock_wait,   // the VM's Lease is held by others; `text` is who, and what is waited for
     locked,      // the VM's Lease is ours; `text` is the time it took over from, if it did
     freezing,    // the freeze is being sent
     frozen,      // it was answered: frozen

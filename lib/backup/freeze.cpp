@@ -208,7 +208,8 @@ FreezeReport freeze_around(const Ground& ground, const FreezePlan& plan, const A
       report.command->why_given_up = stop.stop_requested() ? "interrupted" : hold.why_lost();
     }
   }
-  hold.release(ground.clock.now());
+  // Nothing was proved by a command that was cut short, and its guests are not kept waiting for it.
+  hold.release(ground.clock.now(), report.command && !report.command->given_up);
   for (std::size_t i = 0; i < guests.size(); ++i) report.items.push_back(held_item(hold, i, *guests[i], plan));
   if (!report.command) {
     share_failure(hold, report);

@@ -135,11 +135,11 @@ void Hold::freeze_all(const std::stop_token& stop) {
   });
 }
 
-void Hold::release(base::TimePoint needed_until) {
+void Hold::release(base::TimePoint needed_until, bool ask) {
   // Asked and looked at first: what is said later may be our own thaw.
   if (probe_) {
     probe_->end();
-    if (std::any_of(guests_.begin(), guests_.end(), [](const Guest& guest) { return guest.ours; })) probe_->ask();
+    if (ask) probe_->ask();
   }
   std::vector<Sight> sights(guests_.size());
   for (std::size_t i = 0; i < guests_.size(); ++i) {

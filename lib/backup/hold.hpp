@@ -61,8 +61,9 @@ class Hold {
   std::string why_lost() const { return locks_.why_lost(); }
 
   // Thaws all that is owed, all at the same time, and confirms it; gives the locks back. `needed_until` is the last moment at which they
-  // had to stand still. Takes no stop token: nothing cancels a thaw.
-  void release(base::TimePoint needed_until);
+  // had to stand still. `ask` lets the live probe ask once more before the thaw (8 s at the most for an agent that is silent). Takes no
+  // stop token: nothing cancels a thaw.
+  void release(base::TimePoint needed_until, bool ask = false);
   // Leaves those that are frozen to their safety timers, their locks with them; releases the rest.
   void hand_over();
 

@@ -91,7 +91,7 @@ Result<void> Locks::take(const LockTarget& target, const base::Deadline& deadlin
       return {};
     }
     if (made.error().code() != ErrorCode::already_exists) return made.error();
-    const Result<kube::Lease> theirs = kube::get_lease(client_, {target.vm.ns, lease_name(target.vm.name)}, call, stop);
+    Result<kube::Lease> theirs = kube::get_lease(client_, {target.vm.ns, lease_name(target.vm.name)}, call, stop);
     if (!theirs.ok()) {
       if (theirs.error().code() == ErrorCode::not_found) continue;
       return theirs.error();
@@ -102,29 +102,36 @@ Result<void> Locks::take(const LockTarget& target, const base::Deadline& deadlin
       Result<void> dead = wait_for(target, *theirs, deadline, stop);
       if (!dead.ok()) return dead;
     }
-    if (!own) observer_.on({Event::Kind::locked, target.vm.ns, target.vm.name, {}, {}, "run " + run_of(*theirs), clock_.wall_now()});
-    const Result<void> removed = kube::remove_lease(client_, *theirs, call, stop);
+    // Only as it was last seen: a holder that renews it at this very moment keeps it.
+    const Result<void> removed = kube::remove_lease(client_, *theirs, call, stop, !own && !options_.break_lock);
     if (!removed.ok() && removed.error().code() != ErrorCode::precondition) return removed.error();
+    if (removed.ok() && !own) {
+      observer_.on({Event::Kind::locked, target.vm.ns, target.vm.name, {}, {}, "run " + run_of(*theirs), clock_.wall_now()});
+    }
   }
 }
 
-// Good once the lease is gone, or has stood for its whole length.
-Result<void> Locks::wait_for(const LockTarget& target, const kube::Lease& theirs, const base::Deadline& deadline,
-                             const std::stop_token& stop) {
+// Good once the lease is gone, or has stood for its whole length; `lease` is then as it was last seen.
+Result<void> Locks::wait_for(const LockTarget& target, kube::Lease& lease, const base::Deadline& deadline, const std::stop_token& stop) {
   const base::TimePoint begin = clock_.now();
   base::TimePoint seen = begin;
-  kube::Lease lease = theirs;
+  const std::string who = "run " + run_of(lease);
+  observer_.on({Event::Kind::lock_wait,
+                target.vm.ns,
+                target.vm.name,
+                {},
+                {},
+                who + " of this tool holds it, and has died if it does not renew it within " + base::format_duration(lease.duration),
+                clock_.wall_now()});
   for (;;) {
     const base::Duration length = std::min(lease.duration, k_longest);
     if (lease.holder.empty() || clock_.now() - seen >= length) return {};
     // A guest that stands still on purpose is not waited for unless asked.
     const bool alive = seen != begin || handed_over(lease);
     if (alive && clock_.now() - begin >= options_.wait.value_or(base::Duration::zero())) return busy(target.vm, lease);
-    if (deadline.passed(clock_))
-      return Error(ErrorCode::timeout, "the deadline passed: it is held by run " + run_of(lease) + " of this tool");
+    if (deadline.passed(clock_)) return Error(ErrorCode::timeout, "the deadline passed: it is held by " + who + " of this tool");
     const base::TimePoint next = std::min({clock_.now() + k_look_again, seen + length, deadline.when()});
-    if (!clock_.sleep_until(next, stop))
-      return Error(ErrorCode::cancelled, "interrupted: it is held by run " + run_of(lease) + " of this tool");
+    if (!clock_.sleep_until(next, stop)) return Error(ErrorCode::cancelled, "interrupted: it is held by " + who + " of this tool");
     const Result<kube::Lease> now = kube::get_lease(client_, lease.name, {.deadline = deadline}, stop);
     if (!now.ok()) {
       if (now.error().code() == ErrorCode::not_found) return {};

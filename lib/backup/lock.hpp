@@ -69,8 +69,7 @@ class Locks {
   };
   base::Result<void> take(const LockTarget& target, const base::Deadline& deadline, const std::stop_token& stop);
   kube::NewLease mine(const LockTarget& target, base::Duration length) const;
-  base::Result<void> wait_for(const LockTarget& target, const kube::Lease& theirs, const base::Deadline& deadline,
-                              const std::stop_token& stop);
+  base::Result<void> wait_for(const LockTarget& target, kube::Lease& theirs, const base::Deadline& deadline, const std::stop_token& stop);
   void keep(const kube::Name& vm, const kube::Lease& lease);
   void renew(const std::stop_token& stop);
   void renew_one(const kube::Name& vm, const std::stop_token& stop);

@@ -27,7 +27,12 @@ FreezeItem begin_item(const ThawItem& item) {
   const ThawFacts& facts = item.facts;
   report.ns = facts.vm.ns;
   report.vm = facts.vm.name;
-  report.state = !facts.running ? "stopped" : facts.marked && facts.paused ? "paused" : facts.frozen ? "frozen" : "running";
+  const bool perhaps_frozen = facts.leased && !facts.lease_expired;
+  report.state = !facts.running                 ? "stopped"
+                 : facts.marked && facts.paused ? "paused"
+                 : facts.frozen                 ? "frozen"
+                 : perhaps_frozen               ? "unknown"
+                                                : "running";
   if (facts.leased) report.by = "run " + facts.run;
   report.outcome = Outcome::planned;
   if (item.choice.decision == ThawDecision::let_go) return report;

@@ -123,7 +123,12 @@ ThawChoice choose(const ThawFacts& facts, bool force, const std::optional<base::
                  " of it is in progress: KubeVirt thaws it at the end, and a thaw now would tear " + "that snapshot");
   }
   if (facts.named) return {ThawDecision::let_go, {}, false};
-  if (!facts.frozen && !facts.marked) return {ThawDecision::nothing, "it is not frozen", stale_lease};
+  if (!facts.frozen && !facts.marked) {
+    // The status is a poll: a guest that has just been frozen is not called so yet.
+    const bool perhaps = facts.leased && !facts.lease_expired;
+    return {ThawDecision::nothing,
+            perhaps ? "run " + facts.run + " holds its lock; its status does not call it frozen" : "it is not frozen", stale_lease};
+  }
   const bool ours = facts.leased || facts.marked;
   if (!ours && !force) return leave("it was not frozen by this tool");
   if (facts.leased && !facts.lease_expired && !force) return leave("run " + facts.run + " holds it and is under way");

@@ -68,8 +68,9 @@ struct ListSink {
 };
 
 struct RemoveOptions {
-  std::string uid;          // when set: only the object with this UID (precondition)
-  std::string propagation;  // "", "Background", "Foreground", "Orphan"
+  std::string uid;                 // when set: only the object with this UID (precondition)
+  std::string propagation;         // "", "Background", "Foreground", "Orphan"
+  std::string resource_version{};  // when set: only as it was when it had this version (precondition)
 };
 
 enum class PatchType { json, merge, apply };

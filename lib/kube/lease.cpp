@@ -103,8 +103,9 @@ Result<Lease> write_lease(Client& client, const Lease& seen, const NewLease& lea
   return decoded(client.patch(leases(), seen.name, PatchType::merge, change, call, stop));
 }
 
-Result<void> remove_lease(Client& client, const Lease& lease, const Call& call, const std::stop_token& stop) {
-  Result<void> removed = client.remove(leases(), lease.name, {.uid = lease.uid, .propagation = {}}, call, stop);
+Result<void> remove_lease(Client& client, const Lease& lease, const Call& call, const std::stop_token& stop, bool unchanged) {
+  const RemoveOptions options{.uid = lease.uid, .propagation = {}, .resource_version = unchanged ? lease.resource_version : ""};
+  Result<void> removed = client.remove(leases(), lease.name, options, call, stop);
   if (!removed && removed.error().code() == ErrorCode::not_found) return {};
   return removed;
 }

@@ -52,8 +52,8 @@ base::Result<Lease> create_lease(Client& client, const NewLease& lease, const Ca
 base::Result<Lease> get_lease(Client& client, const Name& name, const Call& call, const std::stop_token& stop);
 // Writes holder, duration, time and the annotations over the lease as it was seen. conflict: it has changed since.
 base::Result<Lease> write_lease(Client& client, const Lease& seen, const NewLease& lease, const Call& call, const std::stop_token& stop);
-// Only that very object. precondition: another one stands under its name. not_found is no error.
-base::Result<void> remove_lease(Client& client, const Lease& lease, const Call& call, const std::stop_token& stop);
+// Only that very object, with `unchanged` only if it still is as it was seen. precondition: it is not. not_found is no error.
+base::Result<void> remove_lease(Client& client, const Lease& lease, const Call& call, const std::stop_token& stop, bool unchanged = false);
 // In one namespace, or in all of them where `ns` is empty.
 base::Result<std::vector<Lease>> list_leases(Client& client, const std::string& ns, const std::string& label_selector, const Call& call,
                                              const std::stop_token& stop);

@@ -204,6 +204,7 @@ Result<void> RestClient::remove(const Resource& resource, const Name& name, cons
   // In the body, for with one the server does not look at the query. [apiserver/pkg/endpoints/handlers/delete.go]
   json::Value body = json::Value::object({{"apiVersion", "v1"}, {"kind", "DeleteOptions"}});
   if (!options.uid.empty()) body["preconditions"].set("uid", options.uid);
+  if (!options.resource_version.empty()) body["preconditions"].set("resourceVersion", options.resource_version);
   if (!options.propagation.empty()) body.set("propagationPolicy", options.propagation);
   if (call.dry_run) body.set("dryRun", json::Value::array({"All"}));
   Order order;
@@ -216,7 +217,7 @@ Result<void> RestClient::remove(const Resource& resource, const Name& name, cons
   const Error& error = outcome.answer.error();
   // An earlier try took it away and its answer was lost.
   if (error.code() == ErrorCode::not_found && outcome.unclear) return {};
-  if (outcome.status == 409 && !options.uid.empty()) {
+  if (outcome.status == 409 && !(options.uid.empty() && options.resource_version.empty())) {
     return Error(ErrorCode::precondition, error.message(), error.hint()).with_reason(error.reason()).with_causes(error.causes());
   }
   return error;

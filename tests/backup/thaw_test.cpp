@@ -100,6 +100,15 @@ TEST_CASE("an age that is not known never satisfies --older-than") {
   CHECK(choose(facts, true, 1s).reason == "since when it is held is not known");
 }
 
+TEST_CASE("a guest that a run under way has only just frozen is not called free") {
+  ThawFacts facts = ours();
+  facts.frozen = false;
+  facts.lease_expired = false;
+  const ThawChoice choice = choose(facts, false, {});
+  CHECK(choice.decision == ThawDecision::nothing);
+  CHECK(choice.reason == "run 20261125-030000-abcd holds its lock; its status does not call it frozen");
+}
+
 TEST_CASE("a lease that has run out over a guest that does not stand still is cleared away") {
   ThawFacts facts = ours();
   facts.frozen = false;

@@ -230,6 +230,13 @@ Answer remove(World& world, const Request& request, const Route& route) {
     return conflict(kind.resource(), kind.group, kind.plural, route.name,
                     "Precondition failed: UID in precondition: " + wanted.as_string() + ", UID in object meta: " + uid_of(*found));
   }
+  const json::Value& version = request.body.path({"preconditions", "resourceVersion"});
+  const std::string& current = found->path({"metadata", "resourceVersion"}).as_string();
+  if (version.is_string() && version.as_string() != current) {
+    return conflict(
+        kind.resource(), kind.group, kind.plural, route.name,
+        "Precondition failed: ResourceVersion in precondition: " + version.as_string() + ", ResourceVersion in object meta: " + current);
+  }
   const json::Value details =
       json::Value::object({{"name", route.name}, {"group", kind.group}, {"kind", kind.plural}, {"uid", uid_of(*found)}});
   if (dry_run(request)) return good(in_version(*found, route));
