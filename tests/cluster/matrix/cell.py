@@ -326,9 +326,11 @@ class Cell:
             self.judge_second(events)
             events = [e for e in events if seconds_before(e, self.second_from)]
         blind = column.blind and self.row.name in ("sent", "answered", "between", "during")
+        # A second INT after the guest was let go ends the tool at once, without another word.
+        deaf = column.deaf or (column.name == "INT-INT" and told.report is None and self.told("thawed"))
         others = (column.name,) if self.row.name in column.also else ()
         self.wrong += judge.judge(told, events, vms=self.vms, ns=self.ns, allowed=right(self.row, column), window=window,
-                                  doubt=column.doubt, blind=blind, deaf=column.deaf, others=others, thaws=self.row.thaws)
+                                  doubt=column.doubt, blind=blind, deaf=deaf, others=others, thaws=self.row.thaws)
         if column.name == "401" and not credentials.was_renewed(self.folder / "plugin"):
             self.wrong.append("the plugin was not asked again")
         self.judge_intervals(code)
