@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "cli/error_view.hpp"
 #include "cli/printers.hpp"
+#include "cli/result.hpp"
 #include "cli/table.hpp"
 
 namespace vmbackup::cli {
@@ -14,14 +15,6 @@ namespace {
 using backup::FreezeItem;
 using backup::FreezeReport;
 using json::Value;
-
-Value time_value(const std::optional<base::WallTime>& time) { return time ? Value(base::format_time(*time)) : Value(); }
-
-Value strings_value(const std::vector<std::string>& texts) {
-  json::Array array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
 
 Value item_value(const FreezeItem& item) {
   return Value::object({{"namespace", item.ns},
@@ -151,6 +144,8 @@ std::string freeze_names_text(const FreezeReport& report) {
   return out;
 }
 
+namespace {
+
 void tell_end(Context& context, const FreezeReport& report) {
   Console& console = context.console();
   for (const FreezeItem& item : report.items) {
@@ -169,6 +164,22 @@ void tell_end(Context& context, const FreezeReport& report) {
   } else if (command.exit_code && *command.exit_code != 0) {
     console.warning("the command " + command.program + " failed with exit code " + std::to_string(*command.exit_code));
   }
+}
+
+}  // namespace
+
+ExitCode finish(Context& context, const FreezeReport& report, ExitCode code, OutputFormat format, bool output_is_taken) {
+  if (output_is_taken && (format == OutputFormat::table || format == OutputFormat::wide)) {
+    context.console().block(freeze_report_text(report, format == OutputFormat::wide));
+  } else {
+    print_result(context, format,
+                 {.document = [&] { return freeze_report_value(report, code); },
+                  .text = [&](bool wide) { return freeze_report_text(report, wide); },
+                  .names = [&] { return freeze_names_text(report); }});
+  }
+  tell_end(context, report);
+  context.console().result(freeze_report_value(report, code), static_cast<int>(code));
+  return code;
 }
 
 }  // namespace vmbackup::cli

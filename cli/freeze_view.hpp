@@ -21,7 +21,8 @@ std::string freeze_report_text(const backup::FreezeReport& report, bool wide);
 // "virtualmachine.kubevirt.io/NAME" for those that were dealt with well.
 std::string freeze_names_text(const backup::FreezeReport& report);
 
-// Says on stderr what went wrong, what is weaker than asked, and what was warned of.
-void tell_end(Context& context, const backup::FreezeReport& report);
+// The end of freeze and thaw: the report on stdout, or as a table on stderr where stdout is the command's (`output_is_taken`); then on
+// stderr what went wrong and what is weaker than asked. Returns `code`.
+ExitCode finish(Context& context, const backup::FreezeReport& report, ExitCode code, OutputFormat format, bool output_is_taken);
 
 }  // namespace vmbackup::cli

@@ -14,14 +14,6 @@ namespace {
 
 using json::Value;
 
-Value time_value(const std::optional<base::WallTime>& time) { return time ? Value(base::format_time(*time)) : Value(); }
-
-Value strings_value(const std::vector<std::string>& texts) {
-  json::Array array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
-
 Value optional_error(const std::optional<base::Error>& error) { return error ? error_value(*error) : Value(); }
 
 template <typename T>
@@ -89,6 +81,14 @@ bool deceives(std::uint32_t code) {
 }
 
 }  // namespace
+
+Value time_value(const std::optional<base::WallTime>& time) { return time ? Value(base::format_time(*time)) : Value(); }
+
+Value strings_value(const std::vector<std::string>& texts) {
+  json::Array array;
+  for (const std::string& text : texts) array.emplace_back(text);
+  return array;
+}
 
 Value snapshot_value(const backup::SnapshotItem& item) {
   const std::vector<std::string> none;

@@ -16,6 +16,10 @@
 
 namespace vmbackup::cli {
 
+// Small parts of documents: null where there is no time.
+json::Value time_value(const std::optional<base::WallTime>& time);
+json::Value strings_value(const std::vector<std::string>& texts);
+
 // One item of the documents below.
 json::Value snapshot_value(const backup::SnapshotItem& item);
 

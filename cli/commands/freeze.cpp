@@ -12,7 +12,6 @@
 #include "cli/context.hpp"
 #include "cli/freeze_view.hpp"
 #include "cli/progress.hpp"
-#include "cli/result.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -106,22 +105,9 @@ class CommandInWindow {
   const std::string run_;
 };
 
-ExitCode finish(const Options& options, Context& context, const backup::FreezeReport& report) {
+ExitCode end(const Options& options, Context& context, const backup::FreezeReport& report) {
   const FreezeJudgement judgement{.signal = context.signal(), .exit_from_command = options.exit_from_command};
-  const ExitCode code = exit_code_of(report, judgement);
-  const bool around = !options.command.empty();
-  if (around && !is_document(options.output)) {
-    // Standard output is the command's.
-    context.console().block(freeze_report_text(report, options.output == OutputFormat::wide));
-  } else {
-    print_result(context, options.output,
-                 {.document = [&] { return freeze_report_value(report, code); },
-                  .text = [&](bool wide) { return freeze_report_text(report, wide); },
-                  .names = [&] { return freeze_names_text(report); }});
-  }
-  tell_end(context, report);
-  context.console().result(freeze_report_value(report, code), static_cast<int>(code));
-  return code;
+  return finish(context, report, exit_code_of(report, judgement), options.output, !options.command.empty());
 }
 
 ExitCode run_freeze(const Options& options, Context& context) {
@@ -148,7 +134,7 @@ ExitCode run_freeze(const Options& options, Context& context) {
   if (options.dry_run != DryRun::none) {
     backup::FreezeReport report = backup::report_of(*plan);
     report.start_time = context.clock().wall_now();
-    return finish(options, context, report);
+    return end(options, context, report);
   }
   backup::FreezeReport report;
   {
@@ -158,7 +144,7 @@ ExitCode run_freeze(const Options& options, Context& context) {
                  ? backup::freeze_and_leave(ground, *plan, deadline, context.stop())
                  : backup::freeze_around(ground, *plan, CommandInWindow(options, context, request.run), deadline, context.stop());
   }
-  return finish(options, context, report);
+  return end(options, context, report);
 }
 
 // Whole seconds, as KubeVirt counts them.

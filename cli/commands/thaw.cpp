@@ -10,7 +10,6 @@
 #include "cli/context.hpp"
 #include "cli/freeze_view.hpp"
 #include "cli/progress.hpp"
-#include "cli/result.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -44,15 +43,8 @@ struct Options {
   OutputFormat output = OutputFormat::table;
 };
 
-ExitCode finish(const Options& options, Context& context, const backup::FreezeReport& report) {
-  const ExitCode code = exit_code_of(report, FreezeJudgement{.signal = context.signal()});
-  print_result(context, options.output,
-               {.document = [&] { return freeze_report_value(report, code); },
-                .text = [&](bool wide) { return freeze_report_text(report, wide); },
-                .names = [&] { return freeze_names_text(report); }});
-  tell_end(context, report);
-  context.console().result(freeze_report_value(report, code), static_cast<int>(code));
-  return code;
+ExitCode end(const Options& options, Context& context, const backup::FreezeReport& report) {
+  return finish(context, report, exit_code_of(report, FreezeJudgement{.signal = context.signal()}), options.output, false);
 }
 
 ExitCode run_thaw(const Options& options, Context& context) {
@@ -71,7 +63,7 @@ ExitCode run_thaw(const Options& options, Context& context) {
   if (options.dry_run != DryRun::none) {
     backup::FreezeReport report = backup::report_of(*plan);
     report.start_time = context.clock().wall_now();
-    return finish(options, context, report);
+    return end(options, context, report);
   }
   if (context.stop().stop_requested()) {
     return context.fail(base::Error(base::ErrorCode::cancelled, "interrupted; nothing was thawed"));
@@ -81,7 +73,7 @@ ExitCode run_thaw(const Options& options, Context& context) {
     Progress progress(context.console(), context.clock(), context.ticking());
     report = backup::thaw_guests({*cluster->client, context.clock(), progress, context.debts()}, *plan);
   }
-  return finish(options, context, report);
+  return end(options, context, report);
 }
 
 Run bind(Flags& flags) {

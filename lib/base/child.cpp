@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <system_error>
 #include <thread>
 
+#include "base/spawn.hpp"
 #include "base/text.hpp"
 
 namespace vmbackup::base {
@@ -43,33 +43,15 @@ void ring(int event) {
   (void)!::write(event, &one, sizeof one);
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& lines) {
-  std::vector<char*> out;
-  for (const std::string& line : lines) out.push_back(const_cast<char*>(line.c_str()));
-  out.push_back(nullptr);
-  return out;
-}
-
 // 0, or why not.
 int spawn(const ChildOptions& options, int output, pid_t& pid) {
   posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
   if (!options.inherit_input) posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  const int group = options.inherit_input ? 0 : POSIX_SPAWN_SETPGROUP;
-  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
-  const int code =
-      posix_spawn(&pid, options.path.c_str(), &actions, &attributes, pointers(options.argv).data(), pointers(options.environment).data());
-  posix_spawnattr_destroy(&attributes);
+  const SpawnAttributes attributes(!options.inherit_input);
+  const int code = posix_spawn(&pid, options.path.c_str(), &actions, attributes.get(), pointers(options.argv).data(),
+                               pointers(options.environment).data());
   posix_spawn_file_actions_destroy(&actions);
   return code;
 }

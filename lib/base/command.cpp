@@ -1,7 +1,6 @@
 #include "base/command.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,37 +9,21 @@
 #include <system_error>
 #include <thread>
 
+#include "base/spawn.hpp"
 #include "base/text.hpp"
 
 namespace vmbackup::base {
 namespace {
 
-std::vector<char*> pointers(const std::vector<std::string>& lines) {
-  std::vector<char*> out;
-  for (const std::string& line : lines) out.push_back(const_cast<char*>(line.c_str()));
-  out.push_back(nullptr);
-  return out;
-}
-
 // 0, or why not.
 int spawn(const CommandOptions& options, pid_t& pid) {
   posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
   if (!options.input) posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   if (options.output_to_error) posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
-  const int code = posix_spawnp(&pid, options.argv.front().c_str(), &actions, &attributes, pointers(options.argv).data(),
+  const SpawnAttributes attributes(true);
+  const int code = posix_spawnp(&pid, options.argv.front().c_str(), &actions, attributes.get(), pointers(options.argv).data(),
                                 pointers(options.environment).data());
-  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return code;
 }
