@@ -1,6 +1,7 @@
 #include "kube/lease.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/text.hpp"
 #include "json/reader.hpp"
@@ -66,7 +67,9 @@ Result<Lease> decode_lease(const json::Value& object) {
     if (lease.owner_name.empty()) lease.owner_name = owner.string("name");
   });
   lease.holder = spec.string("holderIdentity");
-  lease.duration = std::chrono::seconds(spec.optional_integer("leaseDurationSeconds").value_or(0));
+  // An int32 by the API; more would not fit into nanoseconds. [kubernetes 1.34, coordination.k8s.io/v1 LeaseSpec]
+  const std::int64_t length = spec.optional_integer("leaseDurationSeconds").value_or(0);
+  lease.duration = std::chrono::seconds(std::clamp<std::int64_t>(length, 0, std::numeric_limits<std::int32_t>::max()));
   lease.renewed = time_of(spec.string("renewTime"));
   if (std::optional<base::Error> error = root.error()) return *error;
   return lease;

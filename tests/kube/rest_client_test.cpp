@@ -190,6 +190,21 @@ TEST_CASE_FIXTURE(Fixture, "patch and put are sent once, with their own types, u
   script.answer(200, "{}");
   CHECK(client().patch(k_vms, {"prod", "db-0"}, PatchType::apply, json::Value::object(), call(), {}));
   CHECK(script.requests[3].target == "/apis/kubevirt.io/v1/namespaces/prod/virtualmachines/db-0?fieldManager=kubectl-vmbackup");
+  CHECK(script.requests[3].headers.back().second == "application/apply-patch+yaml");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a JSON patch is a list of steps; each kind of patch can be rehearsed") {
+  Call dry = call();
+  dry.dry_run = true;
+  const json::Value steps = json::parse(R"([{"op":"test","path":"/metadata/uid","value":"u-1"},{"op":"remove","path":"/a"}])").value();
+  script.answer(200, "{}");
+  CHECK(client().patch(k_vms, {"prod", "db-0"}, PatchType::json, steps, dry, {}));
+  CHECK(script.requests[0].headers.back().second == "application/json-patch+json");
+  CHECK(script.requests[0].body == json::dump(steps));
+  script.answer(200, "{}");
+  CHECK(client().patch(k_vms, {"prod", "db-0"}, PatchType::apply, json::Value::object(), dry, {}));
+  const std::string path = "PATCH /apis/kubevirt.io/v1/namespaces/prod/virtualmachines/db-0";
+  CHECK(script.targets() == std::vector<std::string>{path + "?dryRun=All", path + "?fieldManager=kubectl-vmbackup&dryRun=All"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a rehearsed put says so in the body, for KubeVirt reads no query") {
