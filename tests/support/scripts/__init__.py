@@ -17,7 +17,8 @@ and what `keep` kept are replaced, in files only $NS, $WORK and $SERVER.
 Conditions
   on sandbox|cluster          run there only. Scripts in tests/contract run on both, those in tests/cli on the sandbox
   kubevirt >=1.9              only where KubeVirt is that new (also <1.9)
-  needs PROGRAM...            only where these are installed (kubectl: in the folder of --bin); else the script is skipped, and said to be
+  needs PROGRAM...            only where these are installed (kubectl: in the folder of --bin); else the script is skipped, and said to be.
+                              unshare: and new mount namespaces are allowed
   sandbox FLAGS...            further flags for the sandbox of this script (before the first command)
   alone                       changes the whole cluster: run when no other script runs
   limit 2m                    how long the script may take (default 30s on the sandbox, 120s on a cluster)

@@ -119,7 +119,7 @@ def main(argv):
         missing = missing_program(source.needs, options.bin)
         if source.fits(kind, version) and missing:
             tally.skipped += 1
-            print(f"skipped {source.name}: {missing} is not installed", flush=True)
+            print(f"skipped {source.name}: {missing}", flush=True)
         elif source.fits(kind, version):
             chosen.append(source)
         elif kind in source.on or path in options.scripts:

@@ -66,12 +66,20 @@ class Source:
 
 
 def missing_program(needs, bin_folder):
-    """The first program that is needed and not there; kubectl is the one of the cluster's build."""
+    """Says of the first program that is needed and not there, or of no use, why; kubectl is the one of the cluster's build."""
     for name in needs:
         path = os.path.join(bin_folder, name) if name == "kubectl" else shutil.which(name)
         if path is None or not os.access(path, os.X_OK):
-            return name
+            return f"{name} is not installed"
+        if name == "unshare" and not may_unshare(path):
+            return "no mount namespaces here"
     return None
+
+
+def may_unshare(path):
+    """Containers often forbid it, to root as well."""
+    become = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return subprocess.run([path, "--mount", *become, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def seconds(text):
