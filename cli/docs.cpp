@@ -97,7 +97,7 @@ void add_exit_codes(Page& page, const std::vector<ExitCode>& codes) {
   }
 }
 
-TextFile command_page(const Command& command) {
+TextFile command_page(const Command& command, const std::vector<Command>& commands) {
   const std::string name = "kubectl-vmbackup-" + command.name;
   Flags flags;
   CommonOptions common;
@@ -127,7 +127,13 @@ TextFile command_page(const Command& command) {
     page.heading("\"EXIT STATUS\"");
     add_exit_codes(page, command.exit_codes);
   }
-  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)"});
+  std::vector<std::string> pages = {"kubectl-vmbackup(1)"};
+  for (const Command& other : commands) {
+    const bool neighbour = other.group == command.group && other.name != command.name;
+    if (neighbour && !other.hidden) pages.push_back("kubectl-vmbackup-" + other.name + "(1)");
+  }
+  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)"});
+  page.see_also(pages);
   return {name + ".1", page.text()};
 }
 
@@ -294,7 +300,7 @@ TextFile levels_page() {
 std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
   std::vector<TextFile> pages = {program_page(commands)};
   for (const Command& command : commands) {
-    if (!command.hidden) pages.push_back(command_page(command));
+    if (!command.hidden) pages.push_back(command_page(command, commands));
   }
   pages.push_back(exit_codes_page());
   pages.push_back(json_page());

@@ -13,7 +13,7 @@ enum class ExitCode : int {
   done = 0,  // as strong as asked
   failed = 1,
   usage = 2,          // wrong usage, or refused before anything was changed
-  weaker = 3,         // done, but incomplete without --allow-partial
+  weaker = 3,         // done, but incomplete without --allow-partial, or a freeze that is not known to have held
   mixed = 4,          // some items failed, some did not
   problems = 5,       // a check found problems
   deadline = 6,       // the deadline passed; what still exists is named

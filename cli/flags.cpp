@@ -23,7 +23,8 @@ Error refused(const std::string& value, const std::string& where, const Error& w
 Result<void> check_choice(const std::string& value, const std::vector<std::string>& choices) {
   if (choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
   const std::optional<std::string> near = base::nearest(value, choices);
-  return Error(ErrorCode::usage, "it must be one of " + base::join(choices, ", "), near ? "did you mean \"" + *near + "\"?" : "");
+  const std::string rule = choices.size() == 1 ? "it must be " : "it must be one of ";
+  return Error(ErrorCode::usage, rule + base::join(choices, ", "), near ? "did you mean \"" + *near + "\"?" : "");
 }
 
 Result<void> give(const std::string& value, const std::string& where, const std::vector<std::string>& choices, bool empty_ok,
@@ -114,6 +115,13 @@ SetText switch_into(bool& target) {
   };
 }
 
+SetText selector_into(std::string& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    target = text;
+    return kube::check_label_selector(text);
+  };
+}
+
 SetText duration_into(base::Duration& target, DurationRule rule) {
   return [&target, rule = std::move(rule)](const std::string& text) -> Result<void> {
     const bool digits = !text.empty() && text != "0" && text.find_first_not_of("0123456789") == std::string::npos;
@@ -140,15 +148,13 @@ void bind_selection(Flags& flags, backup::Selection& target, const std::string& 
                  .metavar = "SELECTOR",
                  .help = "the VMs with these labels: app=db,tier!=test",
                  .excludes = {"all"},
-                 .set = [&target](const std::string& text) {
-                   target.label_selector = text;
-                   return kube::check_label_selector(text);
-                 }});
+                 .set = selector_into(target.label_selector)});
   flags.add(Flag{.name = "all", .help = "all VMs of the namespace", .set = switch_into(target.all)});
   bind_all_namespaces(flags, target.all_namespaces);
   flags.add(Flag{.name = "exclude",
                  .metavar = "VM",
                  .help = "leave this VM out; may be given more than once",
+                 .names = Names::virtual_machine,
                  .repeats = true,
                  .set = names_into(target.exclude, Names::virtual_machine)});
   flags.add(Flag{.name = "ignore-not-found",

@@ -100,6 +100,8 @@ using Choices = std::vector<std::pair<std::string, T>>;
 
 SetText text_into(std::string& target);
 SetText switch_into(bool& target);
+// A label selector, checked here so that a wrong one is never sent.
+SetText selector_into(std::string& target);
 
 struct DurationRule {
   base::Duration least = base::Duration(1);

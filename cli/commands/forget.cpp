@@ -195,7 +195,7 @@ Run bind(Flags& flags) {
                  .letter = 'l',
                  .metavar = "SELECTOR",
                  .help = "only the snapshots of VMs with these labels, as kubectl takes them",
-                 .set = text_into(options->request.selector)});
+                 .set = selector_into(options->request.selector)});
   bind_all_namespaces(flags, options->all_namespaces);
   bind_yes(flags, options->yes);
   flags.add(Flag{.name = "wait",

@@ -39,6 +39,9 @@ TEST_CASE("flags of the command, less those given") {
   CHECK(words({"snapshot", "-n", "x"}, "--name") == List{"--name"});
   CHECK(has(words({"snapshot"}, "--"), "--namespace"));
   CHECK(words({"list"}, "--fail").empty());
+  CHECK(words({"freeze"}, "--max") == List{"--max-freeze"});
+  CHECK(words({"thaw", "--all"}, "--old") == List{"--older-than"});
+  CHECK(words({"forget"}, "--keep-w") == List{"--keep-weekly", "--keep-within"});
 }
 
 TEST_CASE("values") {
@@ -48,6 +51,9 @@ TEST_CASE("values") {
   CHECK(words({"snapshot"}, "--dry-run=") == List{"--dry-run=client", "--dry-run=server"});
   CHECK(words({"snapshot", "--name"}, "").empty());
   CHECK(words({"--progress"}, "j") == List{"json"});
+  CHECK(words({"freeze", "--probe"}, "l") == List{"live"});
+  CHECK(words({"thaw"}, "--dry-run=") == List{"--dry-run=client"});
+  CHECK(words({"forget", "--keep-level"}, "c") == List{"crash"});
 }
 
 TEST_CASE("fixed arguments") {
@@ -77,6 +83,9 @@ TEST_CASE("which names are wanted, and where") {
   CHECK(wanted({"-n"}, "p").kind == cli::Names::ns);
   CHECK(wanted({"list"}, "--context=p").before == "--context=");
   CHECK(wanted({"list", "--user"}, "").kind == cli::Names::user);
+  CHECK(wanted({"freeze", "--all", "--exclude"}, "d").kind == cli::Names::virtual_machine);
+  CHECK(wanted({"thaw", "db-0"}, "").taken == List{"db-0"});
+  CHECK(wanted({"forget", "--keep-last", "1"}, "").kind == cli::Names::virtual_machine);
   const cli::WantedNames there = wanted({"-n", "prod", "show", "--context", "east", "-s", "https://h"}, "");
   CHECK(there.options.ns == "prod");
   CHECK(there.options.context == "east");

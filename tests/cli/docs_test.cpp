@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 #include "cli/commands/all.hpp"
 #include "cli/help.hpp"
 #include "cli/parse.hpp"
@@ -105,11 +103,28 @@ TEST_CASE("man pages") {
     CHECK(page.second.find("\n.SH NAME\n") != std::string::npos);
     CHECK(page.second.back() == '\n');
   }
-  CHECK(names == std::vector<std::string>{"kubectl-vmbackup.1", "kubectl-vmbackup-snapshot.1", "kubectl-vmbackup-freeze.1",
-                                          "kubectl-vmbackup-thaw.1", "kubectl-vmbackup-list.1", "kubectl-vmbackup-show.1",
-                                          "kubectl-vmbackup-wait.1", "kubectl-vmbackup-delete.1", "kubectl-vmbackup-forget.1",
-                                          "kubectl-vmbackup-version.1", "kubectl-vmbackup-completion.1", "kubectl-vmbackup-help.1",
-                                          "kubectl-vmbackup-exit-codes.7", "kubectl-vmbackup-json.7", "kubectl-vmbackup-levels.7"});
+  // One for the program, one for each command that help shows, in its order, and the three that are about all of them.
+  std::vector<std::string> expected = {"kubectl-vmbackup.1"};
+  for (const cli::Command& command : cli::all_commands()) {
+    if (!command.hidden) expected.push_back("kubectl-vmbackup-" + command.name + ".1");
+  }
+  for (const char* page : {"exit-codes.7", "json.7", "levels.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
+  CHECK(expected.size() > 10);
+  CHECK(names == expected);
+}
+
+TEST_CASE("a command's page leads to its neighbours in help, and to no hidden one") {
+  const auto links_of = [](const std::string& name) {
+    for (const cli::TextFile& page : cli::man_pages(cli::all_commands())) {
+      if (page.first == name) return page.second.substr(page.second.find("\n.SH SEE ALSO\n"));
+    }
+    return std::string();
+  };
+  const std::string freeze = links_of("kubectl-vmbackup-freeze.1");
+  CHECK(freeze.find(".BR kubectl\\-vmbackup\\-thaw (1)") != std::string::npos);
+  CHECK(freeze.find("freeze (1)") == std::string::npos);
+  CHECK(links_of("kubectl-vmbackup-forget.1").find(".BR kubectl\\-vmbackup\\-delete (1)") != std::string::npos);
+  CHECK(links_of("kubectl-vmbackup-version.1").find("generate") == std::string::npos);
 }
 
 TEST_CASE("the page on levels explains each level there is, strong to weak") {
