@@ -126,9 +126,9 @@ Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const Lis
   if (!listed.ok()) return listed.error();
   std::vector<SnapshotItem> items;
   if (found.empty()) {
-    if (!request.vm.empty()) {
-      if (Result<void> there = check_vm_exists(client, request, call, stop); !there.ok()) return there.error();
-    }
+    const Result<void> there =
+        request.vm.empty() ? check_namespace(client, request.ns, call, stop) : check_vm_exists(client, request, call, stop);
+    if (!there.ok()) return there.error();
     return items;
   }
   Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);

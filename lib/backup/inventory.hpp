@@ -21,7 +21,7 @@ struct ListRequest {
 };
 // Oldest first, then by name. Two lists for all: snapshots, and their contents where these may be read (else completeness is not known and
 // reasons say so). No snapshots is an empty list.
-// precondition: no snapshot API. With `vm`: a VM that has no snapshot and does not exist is not_found.
+// precondition: no snapshot API. Where there is none, a VM or a namespace that does not exist is not_found.
 base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
                                                        const std::stop_token& stop);
 

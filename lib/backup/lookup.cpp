@@ -22,13 +22,9 @@ std::string plural_command(const kube::Resource& resource) {
 
 // The namespace itself may be the misspelt word. Who may not look at namespaces is told no more than that it is empty.
 std::string hint_for_empty(kube::Client& client, const std::string& ns, const kube::Call& call, const std::stop_token& stop) {
-  const std::string plain = "there is none in namespace " + ns + "; name another with -n";
-  const Result<json::Value> found = client.get(kubevirt::namespaces(), {"", ns}, call, stop);
-  if (found || found.error().code() != ErrorCode::not_found) return plain;
-  const std::string missing = "namespace " + ns + " does not exist; ";
-  const Result<std::vector<std::string>> names = names_of(client, NamedKind::ns, "", call.deadline, stop);
-  const std::optional<std::string> near = names ? base::nearest(ns, *names) : std::nullopt;
-  return missing + (near ? "did you mean -n " + *near + "?" : "list them with: kubectl get namespaces");
+  const Result<void> there = check_namespace(client, ns, call, stop);
+  if (there) return "there is none in namespace " + ns + "; name another with -n";
+  return there.error().message() + "; " + there.error().hint();
 }
 
 }  // namespace
@@ -47,6 +43,16 @@ Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call&
   }
   return Error(ErrorCode::precondition, "this cluster serves snapshot.kubevirt.io only as " + base::join(*served, ", ") +
                                             "; this tool knows " + base::join(known, " and "));
+}
+
+Result<void> check_namespace(kube::Client& client, const std::string& ns, const kube::Call& call, const std::stop_token& stop) {
+  if (ns.empty()) return {};
+  const Result<json::Value> found = client.get(kubevirt::namespaces(), {"", ns}, call, stop);
+  if (found || found.error().code() != ErrorCode::not_found) return {};
+  const Result<std::vector<std::string>> names = names_of(client, NamedKind::ns, "", call.deadline, stop);
+  const std::optional<std::string> near = names ? base::nearest(ns, *names) : std::nullopt;
+  return Error(ErrorCode::not_found, "namespace " + ns + " does not exist",
+               near ? "did you mean -n " + *near + "?" : "list them with: kubectl get namespaces");
 }
 
 Suggestions::Suggestions(kube::Client& client, const kube::Resource& resource, const std::string& ns, const kube::Call& call,

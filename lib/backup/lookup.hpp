@@ -16,6 +16,10 @@ inline constexpr const char* k_default_failure_deadline = "5m";
 // The version of snapshot.kubevirt.io to use: v1beta1, else v1alpha1. precondition: the cluster does not serve the group.
 base::Result<std::string> snapshot_api_version(kube::Client& client, const kube::Call& call, const std::stop_token& stop);
 
+// Of a namespace in which nothing was found: not_found when it is known not to exist, with what may have been meant. Good when it may not
+// be looked at, or when `ns` is empty. One request, two where it does not exist.
+base::Result<void> check_namespace(kube::Client& client, const std::string& ns, const kube::Call& call, const std::stop_token& stop);
+
 // The names of a kind in a namespace, read once, for as many that were not found. One request, up to three where the namespace is empty (it
 // may be the misspelt word); when they fail, nothing is suggested.
 class Suggestions {

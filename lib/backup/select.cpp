@@ -31,6 +31,9 @@ Result<std::vector<VirtualMachine>> list_vms(kube::Client& client, const Selecti
   const kube::ListOptions options{.label_selector = selection.label_selector, .field_selector = {}};
   const Result<kube::ObjectList> list = client.list(kubevirt::virtual_machines(), ns, options, call, stop);
   if (!list.ok()) return list.error();
+  if (list->items.empty() && !selection.ignore_not_found) {
+    if (Result<void> there = check_namespace(client, ns, call, stop); !there.ok()) return there.error();
+  }
   std::vector<VirtualMachine> vms;
   for (const json::Value& item : list->items) {
     Result<VirtualMachine> vm = kubevirt::decode_virtual_machine(item);

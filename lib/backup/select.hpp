@@ -34,7 +34,8 @@ struct Selected {
 };
 
 // A few names are read one by one, all else by one list.
-// not_found: a name (with "did you mean") or a selector that matches nothing; `all` of nothing is good and empty.
+// not_found: a name (with "did you mean") or a selector that matches nothing, or a namespace that does not exist; else `all` of nothing is
+// good and empty.
 base::Result<Selected> select_vms(kube::Client& client, const Selection& selection, const kube::Call& call, const std::stop_token& stop);
 
 // The running instances of the VMs, in their order; nothing where there is none. One read for one VM, else one list per namespace.

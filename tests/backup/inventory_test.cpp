@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backup/select.hpp"
 #include "kubevirt/resources.hpp"
 #include "support/fake_clock.hpp"
 #include "support/fake_cluster.hpp"
@@ -44,6 +45,23 @@ struct Story {
   test::FakeCluster cluster;
   Silent silent;
 };
+
+TEST_CASE("a namespace that does not exist is no empty one") {
+  Story story;
+  const base::Result<std::vector<backup::SnapshotItem>> listed =
+      backup::list_snapshots(story.cluster, {.ns = "prdo", .vm = {}}, story.in(1min), {});
+  REQUIRE_FALSE(listed.ok());
+  CHECK(listed.error().code() == base::ErrorCode::not_found);
+  CHECK(listed.error().message() == "namespace prdo does not exist");
+  CHECK(listed.error().hint() == "did you mean -n prod?");
+  const base::Result<backup::Selected> all = backup::select_vms(story.cluster, {.ns = "prdo", .all = true}, {}, {});
+  REQUIRE_FALSE(all.ok());
+  CHECK(all.error().message() == "namespace prdo does not exist");
+  CHECK(backup::select_vms(story.cluster, {.ns = "prdo", .label_selector = "a=b", .ignore_not_found = true}, {}, {})->vms.empty());
+  // Who may not look at namespaces is told what he may see: nothing.
+  story.cluster.add_fault({.method = "GET", .path = "/api/v1/namespaces/prdo", .times = 1, .status = 403, .text = {}, .delay = {}});
+  CHECK(backup::list_snapshots(story.cluster, {.ns = "prdo", .vm = {}}, story.in(1min), {})->empty());
+}
 
 TEST_CASE("a list: the oldest first, of all VMs or of one") {
   Story story;
