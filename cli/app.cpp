@@ -67,7 +67,7 @@ class Session {
   ExitCode run() {
     Flags outer;
     bind_common(outer, common_);
-    const std::string name = take_command(words_.before, outer);
+    const std::string name = take_name(outer);
     if (name.empty()) return without_command(outer);
     const Command* command = find_command(commands_, name);
     if (command == nullptr) return unknown_command(name);
@@ -76,6 +76,24 @@ class Session {
   }
 
  private:
+  // Takes the command's name out of the words. In "-o json list" only the command itself knows that "json" belongs to -o, as kubectl
+  // allows: so it is the command that would be the first word if its own flags were known.
+  std::string take_name(const Flags& outer) {
+    const std::vector<std::string> typed = words_.before;
+    const std::string name = take_command(words_.before, outer);
+    if (name.empty() || find_command(commands_, name) != nullptr) return name;
+    for (const Command& command : commands_) {
+      Flags flags;
+      CommonOptions unused;
+      const Run run = bind_all(command, flags, unused);
+      std::vector<std::string> words = typed;
+      if (take_command(words, flags) != command.name) continue;
+      words_.before = std::move(words);
+      return command.name;
+    }
+    return name;
+  }
+
   ExitCode without_command(Flags& outer) {
     bool version = false;
     outer.add(Flag{.name = "version", .help = "print the version", .set = switch_into(version)});

@@ -283,6 +283,18 @@ TEST_CASE("no connection is told once, in the report too") {
   CHECK(stage.run({"list", "--context", "nowhere"}).err == "error: context \"nowhere\" does not exist\n");
 }
 
+TEST_CASE("a command's flags may stand before it") {
+  Stage stage;
+  stage.add_vm(k_db);
+  const Outcome listed = stage.run({"-o", "json", "list", "-n", "prod"});
+  CHECK_MESSAGE(listed.code == 0, listed.err);
+  CHECK(document(listed).path({"kind"}).as_string() == "SnapshotList");
+  CHECK(stage.run({"--name", "s", "-n", "prod", "snapshot", "db-0", "--wait", "none", "-o", "name"}).out ==
+        "virtualmachinesnapshot.snapshot.kubevirt.io/s\n");
+  CHECK(stage.run({"-o", "jsno", "list"}).says("invalid value \"jsno\" for --output"));
+  CHECK(stage.run({"-o", "json", "lsit"}).says("unknown command"));
+}
+
 TEST_CASE("how we are called") {
   CHECK(cli::program_name({"kubectl-vmbackup"}) == "kubectl-vmbackup");
   CHECK(cli::program_name({"/usr/local/bin/kubectl-vmbackup"}) == "kubectl vmbackup");
