@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backup/run_id.hpp"
+#include "backup/snapshot_event.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/names.hpp"
@@ -40,6 +41,7 @@ struct Options {
   base::Duration timeout = std::chrono::minutes(30);
   backup::WaitFor wait = backup::WaitFor::ready;
   bool allow_partial = false;
+  bool events = true;
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
 };
@@ -81,6 +83,12 @@ Attempt attempt_snapshot(const Options& options, Context& context, const std::st
   }
   Progress progress(context.console(), context.clock(), context.ticking());
   attempt.item = backup::take_snapshot(*cluster->client, context.clock(), progress, *plan, options.wait, deadline, context.stop());
+  if (options.events) {
+    const base::Result<void> told = backup::tell_on_vm(*cluster->client, context.clock(), *plan, attempt.item, deadline, context.stop());
+    // Most users may not write events, and miss nothing by it.
+    if (!told && told.error().code() != base::ErrorCode::forbidden)
+      context.console().note("no event was written on the VM: " + told.error().message());
+  }
   return attempt;
 }
 
@@ -140,6 +148,12 @@ Run bind(Flags& flags) {
                                  .fallback = "Delete, by KubeVirt"},
                                 options->deletion_policy, {{"Delete", "Delete"}, {"Retain", "Retain"}}));
   bind_allow_partial(flags, options->allow_partial);
+  flags.add(Flag{.name = "no-events",
+                 .help = "write no Event (SnapshotSucceeded, SnapshotFailed) on the VM; where you may not, none is written anyway",
+                 .set = [options](const std::string& text) -> base::Result<void> {
+                   options->events = text != "true";
+                   return {};
+                 }});
   bind_dry_run(flags, options->dry_run, true);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});
