@@ -110,7 +110,9 @@ class Group {
 
   void keep_labels() {
     for (const std::size_t index : good_) {
-      for (const auto& [key, value] : rules_.labels) {
+      for (const std::pair<std::string, std::string>& wanted : rules_.labels) {
+        const std::string& key = wanted.first;
+        const std::string& value = wanted.second;
         const auto fits = [&](const std::pair<std::string, std::string>& label) {
           return label.first == key && (value.empty() || label.second == value);
         };
