@@ -93,7 +93,7 @@ def run_one(source, options, tally, base):
 
 def heed_signals():
     """What our caller ignores (nohup, a shell's `&`), the tool under test would inherit as ignored, and rightly ignore."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP):
         if signal.getsignal(number) == signal.SIG_IGN:
             # Anything but SIG_IGN and SIG_DFL: a handler becomes SIG_DFL in a child.
             signal.signal(number, lambda *_: None)

@@ -53,7 +53,7 @@ case "$1" in
   json) echo '{"items":[{"phase":"Succeeded","list":["a","b"],"id":"0f0f0f0f-0000-4000-8000-00000000000a"}]}' ;;
   env) echo "[$KUBECONFIG][$HOME][$X]" ;;
   cat) cat "$2" ;;
-  hang) trap 'exit 130' INT; trap 'exit 129' HUP; trap 'exit 143' TERM; echo begun >&2; while :; do sleep 0.05; done ;;
+  hang) trap 'exit 130' INT; trap 'exit 129' HUP; trap 'exit 143' TERM; trap 'exit 131' QUIT; echo begun >&2; while :; do sleep 0.05; done ;;
 esac
 '''
 
@@ -149,10 +149,10 @@ class Run(unittest.TestCase):
 
     def test_signals_that_the_caller_ignores(self):
         def ignore():
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
                 signal.signal(number, signal.SIG_IGN)
 
-        for word, code in (("INT", 130), ("HUP", 129), ("TERM", 143)):
+        for word, code in (("INT", 130), ("HUP", 129), ("TERM", 143), ("QUIT", 131)):
             script = self.script(f"# A signal.\nlimit 5s\nbg hang\nawait begun\nsignal {word}\njoin\nexit {code}\n", "ignored-" + word.lower())
             self.assertEqual(self.run_all(script, before=ignore)[0], 0, word)
 
