@@ -1,4 +1,5 @@
 // The process: descriptors, environment and signals; all else is in app.cpp.
+#include <malloc.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -53,6 +54,10 @@ vmbackup::cli::Environment read_environment() {
 
 int main(int argc, char** argv) {
   namespace cli = vmbackup::cli;
+#ifdef __GLIBC__
+  // Few threads and short lives: memory pools of their own would only hold more.
+  mallopt(M_ARENA_MAX, 1);
+#endif
   cli::secure_standard_descriptors();
   std::stop_source stop;
   vmbackup::backup::Debts debts;

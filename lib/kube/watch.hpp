@@ -8,6 +8,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/clock.hpp"
@@ -36,17 +37,23 @@ struct WatchEvent {
   std::optional<base::Error> error;  // reason "Expired": list anew
 };
 
-// Thread-safe. Watches push, one consumer pops.
+// Thread-safe. Watches push, one consumer pops. An event that has to wait behind others is kept as the text it came as, which takes a
+// fraction of the memory, and is read again when its turn comes: a thousand objects may change faster than they are looked at.
 class WatchQueue {
  public:
-  void push(WatchEvent event);
+  // `line`: the text of the event, known to be readable; empty where there is none.
+  void push(WatchEvent event, std::string_view line = {});
   // The next event; empty when the deadline passed or `stop` was requested before one came.
   std::optional<WatchEvent> pop(base::Clock& clock, const base::Deadline& deadline, const std::stop_token& stop);
 
  private:
   base::Wakeup wakeup_;
+  struct Waiting {
+    WatchEvent event;
+    std::string line;  // not empty: the event's object is in here
+  };
   std::mutex mutex_;
-  std::deque<WatchEvent> events_;
+  std::deque<Waiting> events_;
 };
 
 // Owns one running watch: destroying it (or assigning over it) ends the watch. After that, no event of it comes any more.

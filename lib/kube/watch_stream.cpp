@@ -43,10 +43,10 @@ void WatchStream::take_line(std::string_view line) {
   const std::string type = event->path({"type"}).as_string();
   json::Value* found = event->find("object");
   json::Value object = found != nullptr ? std::move(*found) : json::Value();
-  if (type == "ADDED") return push(WatchEvent::Type::added, std::move(object));
-  if (type == "MODIFIED") return push(WatchEvent::Type::modified, std::move(object));
-  if (type == "DELETED") return push(WatchEvent::Type::deleted, std::move(object));
-  if (type == "BOOKMARK") return push(WatchEvent::Type::bookmark, std::move(object));
+  if (type == "ADDED") return push(WatchEvent::Type::added, std::move(object), line);
+  if (type == "MODIFIED") return push(WatchEvent::Type::modified, std::move(object), line);
+  if (type == "DELETED") return push(WatchEvent::Type::deleted, std::move(object), line);
+  if (type == "BOOKMARK") return push(WatchEvent::Type::bookmark, std::move(object), line);
   if (type == "ERROR") {
     const int code = static_cast<int>(object.path({"code"}).as_integer(500));
     return finish(error_of_status(code, object, {}, what_));
@@ -66,6 +66,8 @@ void WatchStream::finish(std::optional<Error> error) {
   queue_->push({source_, WatchEvent::Type::ended, {}, std::move(error)});
 }
 
-void WatchStream::push(WatchEvent::Type type, json::Value object) { queue_->push({source_, type, std::move(object), std::nullopt}); }
+void WatchStream::push(WatchEvent::Type type, json::Value object, std::string_view line) {
+  queue_->push({source_, type, std::move(object), std::nullopt}, line);
+}
 
 }  // namespace vmbackup::kube

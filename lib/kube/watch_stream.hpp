@@ -23,7 +23,7 @@ class WatchStream {
  private:
   void take_line(std::string_view line);
   void finish(std::optional<base::Error> error);
-  void push(WatchEvent::Type type, json::Value object);
+  void push(WatchEvent::Type type, json::Value object, std::string_view line);
 
   const std::shared_ptr<WatchQueue> queue_;
   const int source_;

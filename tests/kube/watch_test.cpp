@@ -86,6 +86,24 @@ TEST_CASE("many threads push, one pops, nothing is lost") {
   CHECK(counts == std::vector<int>{500, 500, 500, 500});
 }
 
+TEST_CASE("an event that waits behind others comes out as it went in") {
+  vmbackup::base::SystemClock clock;
+  WatchQueue queue;
+  const std::string line = R"({"type":"MODIFIED","object":{"metadata":{"name":"b","managedFields":[1]},"n":2}})";
+  for (const char* name : {"a", "b"}) {
+    queue.push({1, WatchEvent::Type::modified, json::Value::object({{"metadata", json::Value::object({{"name", name}})}, {"n", 2}}), {}},
+               line);
+  }
+  const auto first = queue.pop(clock, base::Deadline::never(), {});
+  const auto second = queue.pop(clock, base::Deadline::never(), {});
+  REQUIRE(first.has_value());
+  REQUIRE(second.has_value());
+  CHECK(first->object.path({"metadata", "name"}).as_string() == "a");
+  CHECK(json::dump(second->object) == R"({"metadata":{"name":"b"},"n":2})");
+  CHECK(second->source == 1);
+  CHECK(second->type == WatchEvent::Type::modified);
+}
+
 TEST_CASE("a handle ends its watch once: when destroyed, or when another takes its place") {
   int first = 0;
   int second = 0;
