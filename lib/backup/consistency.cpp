@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <set>
 
 #include "backup/freeze_clauses.hpp"
@@ -305,7 +306,7 @@ void add_level(const SnapshotParts& parts, bool ignore_recorded, SnapshotItem& i
       item.reasons.push_back("disk " + disk.name + " is not in the snapshot: " + disk.reason);
     }
   }
-  item.judged = Judged{std::move(verdict), found.source, std::move(found.evidence)};
+  item.judged = std::make_shared<const Judged>(Judged{std::move(verdict), found.source, std::move(found.evidence)});
 }
 
 bool stopped_cleanly(const Evidence& evidence) {

@@ -1,6 +1,7 @@
 // What a run did: typed values that every output format is a view of. Fields are only ever added.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,9 +44,9 @@ struct SnapshotItem {
   std::string phase;  // KubeVirt's word; empty before there is one
   bool ready_to_use = false;
   std::vector<std::string> indications;
-  std::optional<Judged> judged;      // level and evidence; none where they were not looked at
-  bool complete = false;             // every disk that counts is included; false while not known
-  std::vector<std::string> reasons;  // why it is incomplete or failed, one sentence each
+  std::shared_ptr<const Judged> judged;  // level and evidence; none where they were not looked at. Beside, for it is large
+  bool complete = false;                 // every disk that counts is included; false while not known
+  std::vector<std::string> reasons;      // why it is incomplete or failed, one sentence each
   std::vector<DiskReport> disks;
   std::string deletion_policy;                  // "Delete", "Retain", ...
   std::string failure_deadline;                 // as KubeVirt has it; "5m" where the object has none
@@ -124,7 +125,7 @@ struct ForgetItem {
   std::string uid;
   std::string vm_uid;
   std::optional<base::WallTime> created;
-  std::optional<Judged> judged;
+  std::shared_ptr<const Judged> judged;
   bool complete = false;
   Fate fate = Fate::keep;
   std::vector<std::string> reasons;

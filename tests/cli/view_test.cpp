@@ -84,7 +84,7 @@ TEST_CASE("level, reasons, assumptions and the times of the freeze from recorded
   judged.evidence = test::held_by_freeze();
   judged.verdict = backup::consistency_of(judged.evidence);
   judged.verdict.reasons = {"second"};
-  item.judged = judged;
+  item.judged = std::make_shared<const backup::Judged>(judged);
   const json::Value value = cli::snapshot_value(item);
   CHECK(value.path({"level"}).as_string() == "filesystem");
   CHECK(value.path({"levelSource"}).as_string() == "recorded");
