@@ -29,9 +29,7 @@ void SightKeeper::mark() {
 }
 
 void SightKeeper::see(const VirtualMachine& vm) {
-  if (!vm.snapshot_in_progress.empty() && vm.snapshot_in_progress != own_snapshot_) {
-    sight_.other_work = "snapshot " + vm.snapshot_in_progress + " of it was under way";
-  }
+  if (!vm.snapshot_in_progress.empty()) sight_.other_work = "snapshot " + vm.snapshot_in_progress + " of it was under way";
   if (!vm.restore_in_progress.empty()) sight_.other_work = "restore " + vm.restore_in_progress + " of it was under way";
 }
 

@@ -36,8 +36,6 @@ struct Sight {
 // What one guest's changes come to: no thread, no clock of its own.
 class SightKeeper {
  public:
-  // `own_snapshot`: the name of our own snapshot of this VM, which is no other's work; empty: none.
-  explicit SightKeeper(std::string own_snapshot = {}) : own_snapshot_(std::move(own_snapshot)) {}
   // From here on: what was frozen before is not our freeze.
   void mark();
   void see(const kubevirt::VirtualMachine& vm);
@@ -47,7 +45,6 @@ class SightKeeper {
   const Sight& sight() const { return sight_; }
 
  private:
-  std::string own_snapshot_;
   std::string uid_;
   std::string node_;
   Sight sight_;
