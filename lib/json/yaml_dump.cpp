@@ -8,7 +8,7 @@
 namespace vmbackup::json {
 namespace {
 
-constexpr std::size_t k_longest_key = 1000;  // readers look only so far (1024) for the colon of a plain key
+constexpr std::size_t k_longest_key = 1000;  // as written, escapes and quotes included: readers look only so far (1024) for the colon
 
 bool has_hidden(std::string_view text, bool but_line_feed) {
   while (!text.empty()) {
@@ -70,7 +70,10 @@ bool is_block(const Value& value) { return !value.items().empty() || !value.memb
 void append_block(std::string& out, const Value& value, int indent);
 
 void append_member(std::string& out, const Member& member, int indent) {
-  if (member.first.size() > k_longest_key) {
+  const std::size_t begin = out.size();
+  append_scalar(out, Value(member.first), 0);
+  if (out.size() - begin > k_longest_key) {
+    out.resize(begin);
     out += "? ";
     append_quoted(out, member.first, true);
     out += "\n";
@@ -79,7 +82,6 @@ void append_member(std::string& out, const Member& member, int indent) {
     append_block(out, member.second, indent + 1);
     return;
   }
-  append_scalar(out, Value(member.first), 0);
   out += ':';
   if (!is_block(member.second)) {
     out += ' ';
