@@ -76,6 +76,7 @@ class Disappearance {
         watched_.erase(found);
         return;
       case kube::Change::Type::gap:
+      case kube::Change::Type::woken:
         return;
     }
   }

@@ -149,11 +149,13 @@ bool SnapshotState::volumes_seen() const {
 }
 
 // The snapshot's word may reach us before those of its parts, which come by watches of their own.
-bool SnapshotState::settled() const {
-  if (milestone_ == Milestone::deleted || !seen_) return true;
+bool SnapshotState::settled(Milestone milestone) const {
+  if (milestone == Milestone::deleted || !seen_) return true;
   const bool content_known = parts_.content.has_value() || !unreadable_.empty();
-  return content_known && volumes_seen() && unfinished_disks(parts_, milestone_ == Milestone::ready).empty();
+  return content_known && volumes_seen() && unfinished_disks(parts_, milestone == Milestone::ready).empty();
 }
+
+bool SnapshotState::cut() const { return seen_ && parts_.snapshot.phase == SnapshotPhase::succeeded && !parts_.snapshot.deleting; }
 
 std::optional<SnapshotParts> SnapshotState::take_parts() {
   if (!seen_) return std::nullopt;

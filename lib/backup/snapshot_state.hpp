@@ -50,10 +50,14 @@ class SnapshotState {
 
   const SnapshotTarget& target() const { return target_; }
   bool seen() const { return seen_; }
-  // All parts that the snapshot's own objects name were seen, as far as they may be read, and say what the milestone needs.
-  bool settled() const;
+  // KubeVirt calls it Succeeded: all its disks are cut.
+  bool cut() const;
+  // All parts that the snapshot's own objects name were seen, as far as they may be read, and say what `milestone` needs.
+  bool settled(Milestone milestone) const;
+  bool settled() const { return settled(milestone_); }
   // Puts into words what was waited for when the wait ends with `error`.
   base::Error explain(const base::Error& error) const;
+  const SnapshotParts& parts() const { return parts_; }
   // What was read, moved out; empty before the snapshot was seen.
   std::optional<SnapshotParts> take_parts();
   // What may not be read and so is missing in the parts, one sentence each.

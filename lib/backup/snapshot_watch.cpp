@@ -1,6 +1,7 @@
 #include "backup/snapshot_watch.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "kubevirt/resources.hpp"
 
@@ -29,14 +30,14 @@ SnapshotWatch::~SnapshotWatch() = default;
 
 // ---- targets ----
 
-int SnapshotWatch::add(SnapshotTarget target) {
+int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   const int number = ++last_target_;
   const kube::Name name = target.name;
   const bool uid_known = !target.uid.empty();
   by_name_[name] = number;
   if (uid_known) by_uid_[target.uid] = number;
   const auto [at, added] =
-      targets_.try_emplace(number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, {}});
+      targets_.try_emplace(number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, steps, {}, false, {}});
   SnapshotState& state = at->second.state;
   if (!is_open(Kind::snapshots, name.ns)) {
     open(Kind::snapshots, narrowed_.count(Kind::snapshots) > 0 ? name.ns : scope_.ns, &state.target());
@@ -65,7 +66,7 @@ void SnapshotWatch::end(int number, Result<void> reached) {
   }
   by_name_.erase(state.target().name);
   by_uid_.erase(state.target().uid);
-  ended_.push_back({number, std::move(reached), state.take_parts(), state.unreadable()});
+  ended_.push_back({number, SnapshotEnd::Step::ended, std::move(reached), state.take_parts(), state.unreadable()});
   targets_.erase(at);
 }
 
@@ -156,6 +157,8 @@ void SnapshotWatch::take(const kube::Change& change) {
     case kube::Change::Type::gone:
       if (source.kind == Kind::snapshots) return take_snapshot(source, change);
       return take_part(source, change);
+    case kube::Change::Type::woken:
+      return;
   }
 }
 
@@ -183,7 +186,26 @@ void SnapshotWatch::take_part(Source& source, const kube::Change& change) {
   } else if (present) {
     at->second.state.take_content(change.object);
   }
+  tell_steps(at->first);
   if (at->second.reached && at->second.state.settled()) end(at->first, {});
+}
+
+// Of a target that asked for it, and does not end at the same time.
+void SnapshotWatch::tell_steps(int number) {
+  Target& target = targets_.at(number);
+  if (!target.steps) return;
+  if (!target.taken && target.state.cut()) {
+    target.taken = clock_.now();
+    taken_.push_back(number);
+    ended_.push_back({number, SnapshotEnd::Step::taken, {}, {}, {}});
+  }
+  if (target.taken && target.state.settled(Milestone::cut)) tell_settled(number);
+}
+
+void SnapshotWatch::tell_settled(int number) {
+  Target& target = targets_.at(number);
+  if (std::exchange(target.settled, true) || milestone_ == Milestone::cut) return;
+  ended_.push_back({number, SnapshotEnd::Step::settled, {}, target.state.parts(), target.state.unreadable()});
 }
 
 SnapshotWatch::Targets::iterator SnapshotWatch::owner_of(const Source& source, const json::Value& object) {
@@ -256,6 +278,7 @@ void SnapshotWatch::take_lost(int number, const Error& error) {
 }
 
 void SnapshotWatch::take_verdict(int number, const Result<SnapshotState::Verdict>& verdict) {
+  tell_steps(number);
   Target& target = targets_.at(number);
   if (target.reached) {
     // Whatever comes now only refines the report: the milestone was reached.
@@ -316,40 +339,71 @@ void SnapshotWatch::read_parts(int number, const kube::Call& call, const std::st
 
 // Ends those that have waited long enough for their parts. Returns when the next one will have.
 std::optional<base::TimePoint> SnapshotWatch::end_settled() {
+  std::optional<base::TimePoint> first;
+  while (!taken_.empty()) {
+    const auto at = targets_.find(taken_.front());
+    if (at != targets_.end() && !at->second.settled) {
+      const base::TimePoint due = std::max(*at->second.taken, listing_) + k_settle;
+      if (clock_.now() < due) {
+        first = due;
+        break;
+      }
+      tell_settled(at->first);
+    }
+    taken_.pop_front();
+  }
   while (!settling_.empty()) {
     const auto at = targets_.find(settling_.front());
     if (at != targets_.end()) {
       // While a list of parts is being read, the parts are on their way.
       const base::TimePoint due = std::max(*at->second.reached, listing_) + k_settle;
-      if (clock_.now() < due) return due;
+      if (clock_.now() < due) return first ? std::min(*first, due) : due;
       end(at->first, {});
     }
     settling_.pop_front();
   }
-  return std::nullopt;
+  return first;
+}
+
+std::optional<SnapshotEnd> SnapshotWatch::take_ended() {
+  if (ended_.empty()) return std::nullopt;
+  SnapshotEnd end = std::move(ended_.front());
+  ended_.pop_front();
+  return end;
+}
+
+std::optional<SnapshotEnd> SnapshotWatch::step(const base::Deadline& until, const std::stop_token& stop) {
+  begun_ = true;
+  trouble_.reset();
+  for (;;) {
+    if (ended_.empty()) read_late(until, stop);
+    const std::optional<base::TimePoint> due = end_settled();
+    if (std::optional<SnapshotEnd> end = take_ended()) return end;
+    const Result<kube::Change> change = follower_.next(due ? base::Deadline::at(*due).sooner(until) : until, stop);
+    if (change.ok() && change->type == kube::Change::Type::woken) return std::nullopt;
+    if (change.ok()) {
+      take(*change);
+    } else if (change.error().code() != ErrorCode::timeout || until.passed(clock_)) {
+      trouble_ = change.error();
+      return std::nullopt;
+    }
+  }
+}
+
+void SnapshotWatch::give_up(int number, const Error& error) {
+  const auto at = targets_.find(number);
+  if (at == targets_.end()) return;
+  end(number, at->second.reached ? Result<void>() : Result<void>(at->second.state.explain(error)));
+}
+
+void SnapshotWatch::give_up(const Error& error) {
+  while (!targets_.empty()) give_up(targets_.begin()->first, error);
 }
 
 SnapshotEnd SnapshotWatch::next(const base::Deadline& deadline, const std::stop_token& stop) {
-  begun_ = true;
   for (;;) {
-    if (ended_.empty()) read_late(deadline, stop);
-    const std::optional<base::TimePoint> due = end_settled();
-    if (!ended_.empty()) {
-      SnapshotEnd end = std::move(ended_.front());
-      ended_.pop_front();
-      return end;
-    }
-    const base::Deadline until = due ? base::Deadline::at(*due).sooner(deadline) : deadline;
-    const Result<kube::Change> change = follower_.next(until, stop);
-    if (change.ok()) {
-      take(*change);
-      continue;
-    }
-    if (change.error().code() == ErrorCode::timeout && !deadline.passed(clock_)) continue;
-    while (!targets_.empty()) {
-      const auto& [number, target] = *targets_.begin();
-      end(number, target.reached ? Result<void>() : Result<void>(target.state.explain(change.error())));
-    }
+    if (std::optional<SnapshotEnd> end = step(deadline, stop)) return *std::move(end);
+    if (trouble_) give_up(*trouble_);
   }
 }
 

@@ -28,9 +28,13 @@ struct WatchScope {
   std::string label_selector;  // of the snapshots; their parts carry no labels of ours
 };
 
-// How the wait for one target ended.
+// How the wait for one target ended, or how far it has come.
 struct SnapshotEnd {
+  // The first two only for a target that was added with `steps`. taken: KubeVirt calls it Succeeded, all cuts are made; told at once.
+  // settled: its parts say so too; `parts` is a copy. Not told where that is the end as well.
+  enum class Step { taken, settled, ended };
   int target = 0;
+  Step step = Step::ended;
   // Empty for the milestone, or why it never will be reached: the errors of SnapshotState, timeout, cancelled, or what the client said.
   base::Result<void> reached;
   std::optional<SnapshotParts> parts;   // what was read; empty when the snapshot was never seen
@@ -51,12 +55,19 @@ class SnapshotWatch {
 
   // Sends nothing. Returns the number of the target. May be called between two calls of next(), for a snapshot made meanwhile (with its
   // UID) or one that was there before: what was told of it already is read again. No name twice.
-  int add(SnapshotTarget target);
+  int add(SnapshotTarget target, bool steps = false);
   // Targets whose end next() has not returned.
   std::size_t waiting() const { return targets_.size() + ended_.size(); }
   // Blocks until one more target has come to an end, and forgets it. When the deadline passes or `stop` is requested, that is the end of
   // each that is left, one per call. waiting() must not be 0.
   SnapshotEnd next(const base::Deadline& deadline, const std::stop_token& stop);
+  // The same, but nothing ends by `until` or `stop`: then, and after wake(), there is no value. May be called with no target.
+  std::optional<SnapshotEnd> step(const base::Deadline& until, const std::stop_token& stop);
+  // Ends one target, or all that are left, with the error in its own words.
+  void give_up(int target, const base::Error& error);
+  void give_up(const base::Error& error);
+  // From any thread.
+  void wake() { follower_.wake(); }
 
  private:
   enum class Kind { snapshots, contents, volume_snapshots };
@@ -68,6 +79,9 @@ class SnapshotWatch {
   struct Target {
     SnapshotState state;
     bool early = false;                      // added before the first list
+    bool steps = false;                      // tell of `taken` and `settled`
+    std::optional<base::TimePoint> taken;    // when that was told
+    bool settled = false;                    // was told
     std::optional<base::TimePoint> reached;  // then only the parts are waited for, not for long
   };
   using Targets = std::map<int, Target>;
@@ -86,6 +100,9 @@ class SnapshotWatch {
   void take_verdict(int number, const base::Result<SnapshotState::Verdict>& verdict);
   Targets::iterator owner_of(const Source& source, const json::Value& object);
   std::vector<int> covered_by(const Source& source) const;
+  void tell_steps(int number);
+  void tell_settled(int number);
+  std::optional<SnapshotEnd> take_ended();
   void read_late(const base::Deadline& deadline, const std::stop_token& stop);
   void read_parts(int number, const kube::Call& call, const std::stop_token& stop);
   std::optional<base::TimePoint> end_settled();
@@ -105,8 +122,10 @@ class SnapshotWatch {
   std::map<std::string, int> by_uid_;
   std::deque<int> late_;       // to be read by name, for the watch has told of them already, or may never
   std::deque<int> settling_;   // milestone reached, in that order
+  std::deque<int> taken_;      // told as taken, and not yet as settled, in that order
   base::TimePoint listing_{};  // when a list of parts last made progress
   std::deque<SnapshotEnd> ended_;
+  std::optional<base::Error> trouble_;  // why the last step() ended without a value; none: it was woken
   bool begun_ = false;
   int last_target_ = 0;
 };

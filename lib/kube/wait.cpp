@@ -22,6 +22,8 @@ constexpr base::Duration k_short_watch = std::chrono::seconds(1);
 // After two that did not come the connection is dead, though TCP may not know: a proxy or a balancer keeps its half alive.
 // [kubernetes 1.34, apiserver/pkg/storage/cacher: defaultBookmarkFrequency, nextBookmarkTime]
 constexpr base::Duration k_longest_silence = std::chrono::seconds(150);
+// The source of the event by which wake() wakes.
+constexpr int k_nobody = -1;
 
 bool heals(const Error& error) {
   switch (error.code()) {
@@ -284,7 +286,14 @@ std::optional<Error> Follower::advance(Source& source, const base::Deadline& dea
   return std::nullopt;
 }
 
+void Follower::wake() {
+  WatchEvent event;
+  event.source = k_nobody;
+  queue_->push(std::move(event));
+}
+
 std::optional<Error> Follower::take(WatchEvent event) {
+  if (event.source == k_nobody) pending_.push_back({Change::Type::woken, 0, {}, std::nullopt});
   const auto found = sources_.find(event.source);
   if (found == sources_.end()) return std::nullopt;  // unfollowed meanwhile
   Source& source = *found->second;

@@ -24,6 +24,7 @@ struct Change {
               // object
     gap,      // events of this source may have been missed (relisted after 410); no object. Evidence that needs an unbroken watch ends here
     lost,     // an optional source cannot be followed; `error` says why. No more changes of it come
+    woken,    // wake() was called; of no source
   };
   Type type = Type::present;
   int source = 0;  // as returned by follow()
@@ -64,6 +65,8 @@ class Follower {
   // Blocks until the next change. timeout: the deadline passed (causes: what is out of reach, if anything). cancelled: stop was requested.
   // Else the error of a required source that will not heal (unauthenticated, forbidden, not_found, invalid).
   base::Result<Change> next(const base::Deadline& deadline, const std::stop_token& stop);
+  // From any thread: next() returns `woken`, now or when it is called next.
+  void wake();
 
  private:
   struct Source;

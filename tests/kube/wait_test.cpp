@@ -148,6 +148,8 @@ struct Fixture {
         return "gap";
       case Change::Type::lost:
         return "lost";
+      case Change::Type::woken:
+        return "woken";
     }
     return {};
   }
