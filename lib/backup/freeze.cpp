@@ -77,7 +77,7 @@ FreezeReport refused_report(const Ground& ground, const FreezePlan& plan) {
 }
 
 // What the hold knows of one guest.
-FreezeItem held_item(const Hold& hold, std::size_t i, const GuestPlan& guest, const FreezePlan& plan) {
+FreezeItem held_item(const GroupHold& hold, std::size_t i, const GuestPlan& guest, const FreezePlan& plan) {
   FreezeItem item = item_of(guest, plan);
   const FreezeRecord& record = hold.record(i);
   item.error = hold.error(i);
@@ -116,7 +116,7 @@ std::vector<HoldTarget> targets_of(const std::vector<const GuestPlan*>& guests) 
 }
 
 // All or none: the first failure is everybody's.
-void share_failure(const Hold& hold, FreezeReport& report) {
+void share_failure(const GroupHold& hold, FreezeReport& report) {
   for (std::size_t cause = 0; cause < hold.size(); ++cause) {
     if (!hold.error(cause)) continue;
     for (FreezeItem& item : report.items) {
@@ -159,7 +159,7 @@ FreezeReport freeze_and_leave(const Ground& ground, const FreezePlan& plan, cons
   for (std::size_t begin = 0; begin < guests.size(); begin += step) {
     const std::vector<const GuestPlan*> part(guests.begin() + static_cast<std::ptrdiff_t>(begin),
                                              guests.begin() + static_cast<std::ptrdiff_t>(std::min(begin + step, guests.size())));
-    Hold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(part));
+    GroupHold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(part));
     hold.take(deadline, stop);
     if (hold.ok() && !stop.stop_requested()) {
       hold.hand_over();
@@ -188,7 +188,7 @@ FreezeReport freeze_around(const Ground& ground, const FreezePlan& plan, const A
   FreezeReport report = begin_report(ground, plan);
   std::vector<const GuestPlan*> guests;
   for (const GuestPlan& guest : plan.guests) guests.push_back(&guest);
-  Hold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(guests));
+  GroupHold hold(ground, {plan.safety_timeout, plan.lock, plan.probe}, targets_of(guests));
   hold.take(deadline, stop);
   if (hold.ok() && !guests.empty() && !stop.stop_requested()) {
     Standstill standstill;

@@ -16,6 +16,8 @@ using kubevirt::VirtualMachineInstance;
 
 // Beyond this many namespaces one watch of them all is cheaper.
 constexpr std::size_t k_most_namespaces = 8;
+// Of one kind: a guest that changes more often tells nothing, and its evidence must stay small.
+constexpr std::size_t k_most_changes = 48;
 
 kube::Name name_of(const json::Value& object) {
   return {object.path({"metadata", "namespace"}).as_string(), object.path({"metadata", "name"}).as_string()};
@@ -28,17 +30,51 @@ void SightKeeper::mark() {
   sight_.thawed_seen.reset();
 }
 
-void SightKeeper::see(const VirtualMachine& vm) {
+void SightKeeper::note(std::vector<SeenState>& states, bool on, base::TimePoint now) {
+  if (!states.empty() && states.back().on == on) return;
+  if (states.size() >= k_most_changes) {
+    history_.too_many = true;
+  } else {
+    states.push_back({now, on});
+  }
+}
+
+void SightKeeper::note(const VirtualMachineInstance& vmi, base::TimePoint now) {
+  if (vmi.final()) {
+    history_.final_phase = vmi.phase;
+  } else {
+    history_.last = {vmi.uid, vmi.node, vmi.pod_uid};
+    if (!std::exchange(history_.ran, true)) history_.first = history_.last;
+  }
+  history_.migrating = history_.migrating || vmi.migrating;
+  note(history_.agent, vmi.agent_connected, now);
+  note(history_.paused, vmi.paused, now);
+  note(history_.frozen, vmi.fs_freeze_status == "frozen", now);
+}
+
+void SightKeeper::see(const VirtualMachine& vm, base::TimePoint now) {
+  std::vector<SeenName>& names = history_.snapshots;
+  if (names.empty() || names.back().name != vm.snapshot_in_progress) {
+    if (names.size() < k_most_changes) {
+      names.push_back({now, vm.snapshot_in_progress});
+    } else {
+      history_.too_many = true;
+    }
+  }
   if (!vm.snapshot_in_progress.empty()) sight_.other_work = "snapshot " + vm.snapshot_in_progress + " of it was under way";
   if (!vm.restore_in_progress.empty()) sight_.other_work = "restore " + vm.restore_in_progress + " of it was under way";
 }
 
 void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
+  note(vmi, now);
   if (uid_.empty()) {
     uid_ = vmi.uid;
     node_ = vmi.node;
   }
-  if (vmi.uid != uid_ || vmi.final()) return see_gone();
+  if (vmi.uid != uid_ || vmi.final()) {
+    sight_.instance_ended = true;
+    return;
+  }
   sight_.moved = sight_.moved || vmi.node != node_ || vmi.migrating;
   sight_.agent_lost = sight_.agent_lost || !vmi.agent_connected;
   sight_.paused = sight_.paused || vmi.paused;
@@ -48,7 +84,10 @@ void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
   if (!frozen && sight_.frozen_seen && !sight_.thawed_seen) sight_.thawed_seen = now;
 }
 
-void SightKeeper::see_gone() { sight_.instance_ended = true; }
+void SightKeeper::see_gone(base::TimePoint now) {
+  sight_.instance_ended = true;
+  if (history_.ran) note(history_.agent, false, now);
+}
 
 GuestWatch::GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms)
     : clock_(clock), follower_(client, clock) {
@@ -65,24 +104,37 @@ GuestWatch::GuestWatch(kube::Client& client, base::Clock& clock, const std::vect
     instance_sources_.push_back(follower_.follow(kubevirt::virtual_machine_instances(), ns, options));
     sources_[instance_sources_.back()] = false;
   }
-  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 GuestWatch::~GuestWatch() = default;
+
+bool GuestWatch::begin(const base::Deadline& deadline, const std::stop_token& stop) {
+  while (!told_) {
+    const Result<kube::Change> change = follower_.next(deadline, stop);
+    const std::lock_guard lock(mutex_);
+    if (!change.ok()) {
+      lose();
+      return false;
+    }
+    take(*change);
+  }
+  thread_ = std::jthread([this](const std::stop_token& end) { run(end); });
+  return true;
+}
 
 void GuestWatch::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const Result<kube::Change> change = follower_.next(base::Deadline::never(), stop);
     const std::lock_guard lock(mutex_);
-    if (!change.ok()) {
-      // All sources are optional, so this is the stop, or nothing that would heal.
-      for (auto& [name, keeper] : keepers_) keeper.sight().unbroken = false;
-      told_ = true;
-      told_wakeup_.notify();
-      return;
-    }
+    // All sources are optional, so this is the stop, or nothing that would heal.
+    if (!change.ok()) return lose();
     take(*change);
   }
+}
+
+// Nobody looks any more. With the lock held.
+void GuestWatch::lose() {
+  for (auto& [name, keeper] : keepers_) keeper.sight().unbroken = false;
 }
 
 // With the lock held.
@@ -91,7 +143,9 @@ void GuestWatch::take(const kube::Change& change) {
   if (change.type == Type::synced || change.type == Type::lost) {
     sources_[change.source] = true;
     told_ = std::all_of(sources_.begin(), sources_.end(), [](const auto& source) { return source.second; });
-    if (told_) told_wakeup_.notify();
+    for (auto& [name, keeper] : keepers_) {
+      if (told_ && !keeper.history().begun) keeper.history().begun = clock_.now();
+    }
   }
   if (change.type == Type::gap || change.type == Type::lost) {
     for (auto& [name, keeper] : keepers_) {
@@ -104,7 +158,7 @@ void GuestWatch::take(const kube::Change& change) {
   if (keeper == keepers_.end()) return;
   const bool instance = std::find(instance_sources_.begin(), instance_sources_.end(), change.source) != instance_sources_.end();
   if (change.type == Type::gone) {
-    if (instance) keeper->second.see_gone();
+    if (instance) keeper->second.see_gone(clock_.now());
     return;
   }
   if (instance) {
@@ -112,17 +166,7 @@ void GuestWatch::take(const kube::Change& change) {
     if (vmi.ok()) keeper->second.see(*vmi, clock_.now());
   } else {
     const Result<VirtualMachine> vm = kubevirt::decode_virtual_machine(change.object);
-    if (vm.ok()) keeper->second.see(*vm);
-  }
-}
-
-bool GuestWatch::ready(const base::Deadline& deadline, const std::stop_token& stop) {
-  for (;;) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (told_) return true;
-    }
-    if (clock_.wait(told_wakeup_, deadline.when(), stop) != base::WaitEnd::woken) return false;
+    if (vm.ok()) keeper->second.see(*vm, clock_.now());
   }
 }
 
@@ -136,6 +180,12 @@ Sight GuestWatch::look(const kube::Name& vm) const {
   const std::lock_guard lock(mutex_);
   const auto keeper = keepers_.find(vm);
   return keeper == keepers_.end() ? Sight{} : keeper->second.sight();
+}
+
+GuestHistory GuestWatch::history(const kube::Name& vm) const {
+  const std::lock_guard lock(mutex_);
+  const auto keeper = keepers_.find(vm);
+  return keeper == keepers_.end() ? GuestHistory{} : keeper->second.history();
 }
 
 }  // namespace vmbackup::backup

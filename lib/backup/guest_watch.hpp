@@ -33,24 +33,55 @@ struct Sight {
   std::optional<LiveWord> live;                // what its agent said, where it was asked
 };
 
+// Something that is on or off from `at` on, by our steady clock.
+struct SeenState {
+  base::TimePoint at;
+  bool on = false;
+};
+struct SeenName {
+  base::TimePoint at;
+  std::string name;
+};
+
+// Everything that changed of one guest, for the evidence of a snapshot: each list begins with what was seen first.
+struct GuestHistory {
+  struct Identity {
+    std::string uid, node, pod;
+  };
+  std::optional<base::TimePoint> begun;  // the first lists had been told whole by then
+  bool ran = false;                      // an instance was seen in a phase that is not final
+  bool migrating = false;                // at any time
+  std::string final_phase;               // of an instance that was seen in a final one
+  Identity first, last;                  // instances; empty where nothing ran
+  std::vector<SeenState> agent, frozen, paused;
+  std::vector<SeenName> snapshots;  // the VM's status.snapshotInProgress
+  bool too_many = false;            // changes were left out: what is here is not all
+};
+
 // What one guest's changes come to: no thread, no clock of its own.
 class SightKeeper {
  public:
   // From here on: what was frozen before is not our freeze.
   void mark();
-  void see(const kubevirt::VirtualMachine& vm);
+  void see(const kubevirt::VirtualMachine& vm, base::TimePoint now);
   void see(const kubevirt::VirtualMachineInstance& vmi, base::TimePoint now);
-  void see_gone();
+  void see_gone(base::TimePoint now);
   Sight& sight() { return sight_; }
   const Sight& sight() const { return sight_; }
+  GuestHistory& history() { return history_; }
+  const GuestHistory& history() const { return history_; }
 
  private:
+  void note(const kubevirt::VirtualMachineInstance& vmi, base::TimePoint now);
+  void note(std::vector<SeenState>& states, bool on, base::TimePoint now);
+
   std::string uid_;
   std::string node_;
   Sight sight_;
+  GuestHistory history_;
 };
 
-// Begins at construction, ends at destruction. Thread-safe.
+// Use: begin(), once; then it follows on a thread of its own until it is destroyed. mark(), look() and history() from any thread.
 class GuestWatch {
  public:
   // `client` and `clock` must outlive it.
@@ -60,23 +91,24 @@ class GuestWatch {
   GuestWatch& operator=(const GuestWatch&) = delete;
 
   // Returns once the first lists have been told (or cannot be had), at `deadline` or at `stop`. True: all was told.
-  bool ready(const base::Deadline& deadline, const std::stop_token& stop);
+  bool begin(const base::Deadline& deadline, const std::stop_token& stop);
   // The freeze of this VM is about to be sent.
   void mark(const kube::Name& vm);
   Sight look(const kube::Name& vm) const;
+  GuestHistory history(const kube::Name& vm) const;
 
  private:
   void run(const std::stop_token& stop);
+  void lose();
   void take(const kube::Change& change);
 
   base::Clock& clock_;
-  kube::Follower follower_;      // the thread's alone
+  kube::Follower follower_;      // begin()'s, then the thread's
   std::map<int, bool> sources_;  // number: told
   std::vector<int> instance_sources_;
   mutable std::mutex mutex_;  // guards what follows
   std::map<kube::Name, SightKeeper> keepers_;
   bool told_ = false;
-  base::Wakeup told_wakeup_;
   std::jthread thread_;
 };
 

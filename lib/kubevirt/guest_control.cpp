@@ -15,6 +15,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr const char* k_freeze = "guest-fsfreeze-freeze";
+// What virt-handler lists at the most. [kubevirt 1.9.0, pkg/virt-handler/rest/lifecycle.go GetGuestInfo]
+constexpr std::size_t k_listed_file_systems = 10;
 
 bool has(const Error& error, std::string_view words) { return error.message().find(words) != std::string::npos; }
 
@@ -117,6 +119,16 @@ Result<GuestInfo> guest_info(kube::Client& client, const kube::Name& name, const
     // An agent that lists nothing says nothing.
     if (listed && std::find(usable.begin(), usable.end(), needed) == usable.end()) info.disabled.emplace_back(needed);
   }
+  std::vector<GuestInfo::FileSystem> systems;
+  root.member("fsInfo").for_each("disks", [&](const json::Reader& entry) {
+    GuestInfo::FileSystem system{entry.string("diskName"), {}};
+    entry.for_each("disk", [&](const json::Reader& disk) {
+      const std::string serial = disk.string("serial");
+      if (!serial.empty()) system.serials.push_back(serial);
+    });
+    systems.push_back(std::move(system));
+  });
+  if (!systems.empty() && systems.size() < k_listed_file_systems) info.file_systems = std::move(systems);
   if (std::optional<Error> error = root.error()) return *error;
   return info;
 }

@@ -53,6 +53,13 @@ struct GuestInfo {
   std::string os_id;                  // "debian", "mswindows"; empty when the agent does not say
   std::string freeze_status;          // "frozen", "thawed" or empty; the agent's word as virt-launcher polled it, up to 5 s old
   std::vector<std::string> disabled;  // commands that a freeze or thaw needs and that the agent lacks or does not allow
+  // The guest's devices that hold a mounted file system ("vda1", "dm-0"), and by virtual disk below each where the agent says so. None: the
+  // agent's list is empty or not whole (virt-launcher gives ten at the most), so that a device that is not in it may still hold one.
+  struct FileSystem {
+    std::string device;
+    std::vector<std::string> serials;
+  };
+  std::optional<std::vector<FileSystem>> file_systems;
 };
 // unavailable: any failure (virt-api answers 500 to all of them, [pkg/virt-api/rest/subresource.go]); forbidden.
 base::Result<GuestInfo> guest_info(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);

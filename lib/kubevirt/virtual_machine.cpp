@@ -110,7 +110,18 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   vmi.guest_os_id = status.member("guestOSInfo").string("id");
   status.for_each("volumeStatus", [&](const json::Reader& volume) {
     if (volume.member("hotplugVolume").present()) vmi.hotplugged.push_back(volume.required_string("name"));
+    const std::string target = volume.string("target");
+    if (!target.empty()) vmi.targets.emplace_back(volume.required_string("name"), target);
   });
+  root.member("spec").for_each("volumes", [&](const json::Reader& volume) { vmi.volumes.push_back(decode_volume(volume)); });
+  // [kubevirt 1.9.0, api/core/v1/types.go VirtualMachineInstanceStatus.ActivePods: pod UID to node]
+  int pods = 0;
+  for (const auto& [pod, node] : status.string_map("activePods")) {
+    if (node != vmi.node) continue;
+    vmi.pod_uid = pod;
+    ++pods;
+  }
+  if (pods > 1) vmi.pod_uid.clear();
   if (std::optional<base::Error> error = root.error()) return *error;
   return vmi;
 }

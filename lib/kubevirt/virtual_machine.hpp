@@ -62,10 +62,14 @@ struct VirtualMachineInstance {
   bool deleting = false;
   bool migrating = false;               // migrationState without an end
   std::string node;                     // status.nodeName; another one after a migration
+  std::string pod_uid;                  // of the launcher pod that runs it on that node; empty where several may
   std::string backup_in_progress;       // name of the VirtualMachineBackup under way (1.8 and later), or empty
   std::string fs_freeze_status;         // "frozen" or empty; a poll of 5 s
   std::string guest_os_id;              // guestOSInfo.id, empty when unknown
   std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume
+  std::vector<Volume> volumes;          // of spec, hot-plugged ones too
+  // The guest's device of each volume, "vda", as status.volumeStatus has them; a volume without one is not there.
+  std::vector<std::pair<std::string, std::string>> targets;
   bool final() const { return phase == "Succeeded" || phase == "Failed"; }
 };
 base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json::Value& object);

@@ -176,7 +176,7 @@ TEST_CASE("sights: what the objects of one guest come to") {
   SUBCASE("work of others") {
     kubevirt::VirtualMachine vm;
     vm.snapshot_in_progress = "s1";
-    keeper.see(vm);
+    keeper.see(vm, k_sent);
     CHECK(keeper.sight().other_work == "snapshot s1 of it was under way");
   }
 }

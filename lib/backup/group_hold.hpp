@@ -6,26 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "backup/debts.hpp"
-#include "backup/events.hpp"
 #include "backup/freeze_guard.hpp"
+#include "backup/ground.hpp"
 #include "backup/guest_truth.hpp"
 #include "backup/guest_watch.hpp"
 #include "backup/live_probe.hpp"
 #include "backup/lock.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "kube/client.hpp"
 
 namespace vmbackup::backup {
-
-struct HoldTarget {
-  kube::Name vm;
-  std::string vm_uid;
-  std::string vmi_uid;
-  bool windows = false;
-  std::string node;  // that runs the instance
-};
 
 struct HoldOptions {
   std::chrono::seconds safety_timeout{60};
@@ -33,21 +23,13 @@ struct HoldOptions {
   bool probe = false;  // ask the agents themselves, live
 };
 
-// What every part of a run stands on. All of it outlives the run.
-struct Ground {
-  kube::Client& client;
-  base::Clock& clock;
-  Observer& observer;  // told by one thread at a time
-  Debts& debts;
-};
-
 // Use: take(), then (good or not) release() or hand_over(). The destructor releases what is left. One thread uses it.
-class Hold {
+class GroupHold {
  public:
-  Hold(Ground ground, HoldOptions options, std::vector<HoldTarget> targets);
-  ~Hold();
-  Hold(const Hold&) = delete;
-  Hold& operator=(const Hold&) = delete;
+  GroupHold(Ground ground, HoldOptions options, std::vector<HoldTarget> targets);
+  ~GroupHold();
+  GroupHold(const GroupHold&) = delete;
+  GroupHold& operator=(const GroupHold&) = delete;
 
   // Locks all VMs, watches them, looks at them once more, and freezes them, all at the same time. What fails is kept per guest: ok() tells.
   // Does not let go by itself. `deadline` and `stop` end the locking and the looking; a freeze under way is always awaited.

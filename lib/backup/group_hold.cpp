@@ -1,4 +1,4 @@
-#include "backup/hold.hpp"
+#include "backup/group_hold.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -19,7 +19,7 @@ constexpr base::Duration k_afterwards = std::chrono::seconds(10);
 
 }  // namespace
 
-Hold::Hold(Ground ground, HoldOptions options, std::vector<HoldTarget> targets)
+GroupHold::GroupHold(Ground ground, HoldOptions options, std::vector<HoldTarget> targets)
     : ground_(ground),
       options_(std::move(options)),
       observer_(ground.observer),
@@ -35,19 +35,19 @@ Hold::Hold(Ground ground, HoldOptions options, std::vector<HoldTarget> targets)
   }
 }
 
-Hold::~Hold() = default;
+GroupHold::~GroupHold() = default;
 
-base::WallTime Hold::wall(base::TimePoint time) const { return wall_begin_ + (time - begin_); }
+base::WallTime GroupHold::wall(base::TimePoint time) const { return wall_begin_ + (time - begin_); }
 
-bool Hold::any_error() const {
+bool GroupHold::any_error() const {
   return std::any_of(guests_.begin(), guests_.end(), [](const Guest& guest) { return guest.error.has_value(); });
 }
 
-bool Hold::ok() const {
+bool GroupHold::ok() const {
   return std::all_of(guests_.begin(), guests_.end(), [](const Guest& guest) { return guest.ours && !guest.error; });
 }
 
-void Hold::take(const base::Deadline& deadline, const std::stop_token& stop) {
+void GroupHold::take(const base::Deadline& deadline, const std::stop_token& stop) {
   lock_all(deadline, stop);
   if (any_error()) return;
   std::vector<kube::Name> names;
@@ -60,7 +60,7 @@ void Hold::take(const base::Deadline& deadline, const std::stop_token& stop) {
   if (probe_ && !any_error()) ask_agents();
 }
 
-void Hold::prepare_probe(const base::Deadline& deadline, const std::stop_token& stop) {
+void GroupHold::prepare_probe(const base::Deadline& deadline, const std::stop_token& stop) {
   std::vector<kubevirt::VirtualMachineInstance> instances;
   for (const Guest& guest : guests_) {
     kubevirt::VirtualMachineInstance instance;
@@ -80,7 +80,7 @@ void Hold::prepare_probe(const base::Deadline& deadline, const std::stop_token& 
 }
 
 // An answer that says frozen is not believed alone: the agent has to say so too.
-void Hold::ask_agents() {
+void GroupHold::ask_agents() {
   probe_->ask();
   for (std::size_t i = 0; i < guests_.size(); ++i) {
     const LiveWord word = probe_->word(i);
@@ -94,7 +94,7 @@ void Hold::ask_agents() {
   if (!any_error()) probe_->begin();
 }
 
-void Hold::lock_all(const base::Deadline& deadline, const std::stop_token& stop) {
+void GroupHold::lock_all(const base::Deadline& deadline, const std::stop_token& stop) {
   base::for_each_parallel(guests_.size(), k_at_once, [&](std::size_t i) {
     const Result<void> locked = locks_.acquire({guests_[i].target.vm, guests_[i].target.vm_uid}, deadline, stop);
     if (!locked.ok()) guests_[i].error = locked.error();
@@ -102,8 +102,8 @@ void Hold::lock_all(const base::Deadline& deadline, const std::stop_token& stop)
 }
 
 // Between the plan and the lock somebody may have come.
-void Hold::look_again(const base::Deadline& deadline, const std::stop_token& stop) {
-  const bool told = watch_->ready(deadline, stop);
+void GroupHold::look_again(const base::Deadline& deadline, const std::stop_token& stop) {
+  const bool told = watch_->begin(deadline, stop);
   for (Guest& guest : guests_) {
     const std::string vm = "VM " + guest.target.vm.ns + "/" + guest.target.vm.name;
     const Sight sight = watch_->look(guest.target.vm);
@@ -125,7 +125,7 @@ void Hold::look_again(const base::Deadline& deadline, const std::stop_token& sto
   }
 }
 
-void Hold::freeze_all(const std::stop_token& stop) {
+void GroupHold::freeze_all(const std::stop_token& stop) {
   base::for_each_parallel(guests_.size(), k_at_once, [&](std::size_t i) {
     Guest& guest = guests_[i];
     watch_->mark(guest.target.vm);
@@ -135,7 +135,7 @@ void Hold::freeze_all(const std::stop_token& stop) {
   });
 }
 
-void Hold::release(base::TimePoint needed_until, bool ask) {
+void GroupHold::release(base::TimePoint needed_until, bool ask) {
   // Asked and looked at first: what is said later may be our own thaw.
   if (probe_) {
     probe_->end();
@@ -159,7 +159,7 @@ void Hold::release(base::TimePoint needed_until, bool ask) {
   });
 }
 
-void Hold::hand_over() {
+void GroupHold::hand_over() {
   if (probe_) probe_->end();
   const base::Deadline deadline = base::Deadline::after(ground_.clock, k_afterwards);
   base::for_each_parallel(guests_.size(), k_at_once, [&](std::size_t i) {
