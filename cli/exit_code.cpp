@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "backup/consistency.hpp"
+
 namespace vmbackup::cli {
 namespace {
 
@@ -18,7 +20,8 @@ const std::vector<ExitCodeText>& exit_code_texts() {
       {ExitCode::failed, "failed"},
       {ExitCode::usage, "wrong usage, or refused before anything was changed"},
       {ExitCode::weaker,
-       "done, but weaker than asked: a disk is missing without --allow-partial, or a guest may not have stood still to the end"},
+       "done, but weaker than asked: below --require, a disk is missing without --allow-partial, or a guest may not have stood still to the "
+       "end"},
       {ExitCode::mixed, "mixed: some items failed, some did not"},
       {ExitCode::problems, "a check found problems"},
       {ExitCode::deadline, "the deadline passed; the object still exists and is named"},
@@ -46,11 +49,23 @@ ExitCode exit_code_of(const base::Error& error, int signal) {
   }
 }
 
+namespace {
+
+bool strong_enough(const backup::SnapshotItem& item, const Judgement& judgement) {
+  if (!judgement.require) return true;
+  if (judgement.best) return backup::meets(*judgement.best, *judgement.require, false);
+  return item.judged && backup::meets(item.judged->verdict.level, *judgement.require, item.judged->evidence);
+}
+
+}  // namespace
+
 ExitCode exit_code_of(const backup::SnapshotItem& item, const Judgement& judgement) {
+  if (item.freeze && item.freeze->held) return ExitCode::guest_held;
   if (item.error) return exit_code_of(*item.error, judgement.signal);
   if (item.outcome == backup::Outcome::failed) return ExitCode::failed;
   if (item.outcome == backup::Outcome::skipped) return ExitCode::done;
   if (judgement.judge_complete && !item.complete && !judgement.allow_partial) return ExitCode::weaker;
+  if (!strong_enough(item, judgement)) return ExitCode::weaker;
   return ExitCode::done;
 }
 

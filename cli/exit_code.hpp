@@ -1,8 +1,10 @@
 // The closed set of exit codes, and how a report becomes one.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "backup/level.hpp"
 #include "backup/report.hpp"
 #include "base/error.hpp"
 
@@ -13,7 +15,7 @@ enum class ExitCode : int {
   done = 0,  // as strong as asked
   failed = 1,
   usage = 2,          // wrong usage, or refused before anything was changed
-  weaker = 3,         // done, but incomplete without --allow-partial, or a freeze that is not known to have held
+  weaker = 3,         // done, but weaker than --require, incomplete without --allow-partial, or a freeze not known to have held
   mixed = 4,          // some items failed, some did not
   problems = 5,       // a check found problems
   deadline = 6,       // the deadline passed; what still exists is named
@@ -38,6 +40,8 @@ struct Judgement {
   bool allow_partial = false;  // an incomplete snapshot is good enough
   bool judge_complete = true;  // false where completeness is not known (nothing was waited for) or does not matter
   int signal = 0;
+  std::optional<backup::Level> require{};  // what is weaker is not good enough
+  std::optional<backup::Level> best{};     // of a plan: the level that it can come to
 };
 ExitCode exit_code_of(const backup::SnapshotItem& item, const Judgement& judgement);
 ExitCode exit_code_of(const backup::SnapshotReport& report, const Judgement& judgement);

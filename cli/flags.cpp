@@ -1,6 +1,7 @@
 #include "cli/flags.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/text.hpp"
@@ -111,6 +112,18 @@ SetText text_into(std::string& target) {
 SetText switch_into(bool& target) {
   return [&target](const std::string& text) -> Result<void> {
     target = text == "true";
+    return {};
+  };
+}
+
+SetText count_into(std::size_t& target, std::size_t least, std::size_t most) {
+  return [&target, least, most](const std::string& text) -> Result<void> {
+    std::size_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc() || end != text.data() + text.size() || count < least || count > most) {
+      return Error(ErrorCode::usage, "not a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    target = count;
     return {};
   };
 }

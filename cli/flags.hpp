@@ -103,6 +103,9 @@ SetText switch_into(bool& target);
 // A label selector, checked here so that a wrong one is never sent.
 SetText selector_into(std::string& target);
 
+// A whole number from `least` to `most`.
+SetText count_into(std::size_t& target, std::size_t least, std::size_t most);
+
 struct DurationRule {
   base::Duration least = base::Duration(1);
   std::string why_not_zero{};   // said for zero

@@ -73,6 +73,40 @@ std::string vm_state(const backup::SnapshotPlan& plan) {
   return state + (*plan.agent_connected ? ", guest agent connected" : ", no guest agent");
 }
 
+std::string hold_text(const backup::SnapshotPlan& plan) {
+  switch (plan.hold) {
+    case kubevirt::Hold::controller:
+      return "controller: KubeVirt freezes and thaws the guest";
+    case kubevirt::Hold::freeze:
+      return "freeze: for at most " + base::format_duration(plan.max_freeze) + ", safety timer " +
+             base::format_duration(plan.safety_timeout) + (plan.probe ? ", its agent asked live" : "");
+    default:
+      return plan.running ? "none: the guest runs on" : "none needed";
+  }
+}
+
+std::string tri_state(const std::optional<bool>& value) { return value ? yes_no(*value) : "unknown"; }
+
+std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
+  const SnapshotItem item = backup::item_of(plan);
+  std::string out = "Would create VirtualMachineSnapshot " + base::printable(item.ns + "/" + item.name) +
+                    (server ? "; the server would accept it" : "") + "; nothing was changed\n\n";
+  out += detail("VM:", item.vm + " (" + vm_state(plan) + ")");
+  out += detail("Hold:", hold_text(plan));
+  out += detail("Best level:", to_string(plan.best));
+  out += details("Because:", plan.best_because);
+  out += detail("Disks:", disk_count(item));
+  out += detail("Failure deadline:", item.failure_deadline);
+  out += detail("Deletion policy:", item.deletion_policy);
+  out += '\n';
+  Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "FILESYSTEM", "REASON"});
+  for (const DiskReport& disk : item.disks) {
+    const std::string reached = disk.included && plan.hold != kubevirt::Hold::none ? tri_state(disk.file_system) : std::string();
+    table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), reached, disk.reason});
+  }
+  return out + table.text();
+}
+
 std::string component_text(const backup::ComponentVersion& component) {
   if (!component.version.empty()) return component.version;
   return component.installed == false ? "not installed" : "unknown";
@@ -86,17 +120,22 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
     if (exists(item)) items.push_back(&item);
   }
   if (items.empty()) return {};
-  std::vector<std::string> columns = {"NAME", "PHASE", "READY", "INDICATIONS", "DISKS", "TIME"};
-  if (wide) columns.insert(columns.end(), {"NAMESPACE", "VM", "POLICY", "CONTENT"});
+  std::vector<std::string> columns = {"NAME", "PHASE", "READY", "LEVEL", "INDICATIONS", "DISKS", "TIME"};
+  if (wide) columns.insert(columns.end(), {"NAMESPACE", "VM", "WINDOW", "POLICY", "CONTENT"});
   Table table(columns);
   for (const SnapshotItem* item : items) {
     std::vector<std::string> cells = {item->name,
                                       item->phase,
                                       yes_no(item->ready_to_use),
+                                      item->judged ? level_cell(*item->judged) : "",
                                       words(item->indications),
                                       disk_count(*item),
                                       item->seconds ? short_seconds(*item->seconds) : ""};
-    if (wide) cells.insert(cells.end(), {item->ns, item->vm, item->deletion_policy, item->content});
+    const bool window = item->freeze && item->freeze->window_seconds;
+    if (wide) {
+      cells.insert(cells.end(), {item->ns, item->vm, window ? short_seconds(*item->freeze->window_seconds) : "", item->deletion_policy,
+                                 item->content});
+    }
     table.add(cells);
   }
   std::string out = table.text();
@@ -108,18 +147,14 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
   return out;
 }
 
-std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
-  const SnapshotItem item = backup::item_of(plan);
-  std::string out = "Would create VirtualMachineSnapshot " + base::printable(item.ns + "/" + item.name) +
-                    (server ? "; the server would accept it" : "") + "; nothing was changed\n\n";
-  out += detail("VM:", item.vm + " (" + vm_state(plan) + ")");
-  out += detail("Disks:", disk_count(item));
-  out += detail("Failure deadline:", item.failure_deadline);
-  out += detail("Deletion policy:", item.deletion_policy);
-  out += '\n';
-  Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "REASON"});
-  for (const DiskReport& disk : item.disks) table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), disk.reason});
-  return out + table.text();
+std::string plans_text(const backup::SnapshotSet& set, const backup::SnapshotReport& report, bool server) {
+  std::string out;
+  for (std::size_t i = 0; i < set.plans.size(); ++i) {
+    if (report.items[i].error) continue;
+    if (!out.empty()) out += '\n';
+    out += plan_text(set.plans[i], server);
+  }
+  return out;
 }
 
 std::string snapshot_list_text(const std::vector<SnapshotItem>& items, const ListLook& look) {

@@ -14,8 +14,9 @@ namespace vmbackup::cli {
 // The end of `snapshot` and `wait`: one row for each snapshot that exists, then its disks. Empty when no snapshot exists.
 std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide);
 
-// What a dry run would do. `server`: the server checked it too.
-std::string plan_text(const backup::SnapshotPlan& plan, bool server);
+// What a dry run would do; a plan that is refused, here or by the server (in `report`), is left to its error. `server`: the server was
+// asked too.
+std::string plans_text(const backup::SnapshotSet& set, const backup::SnapshotReport& report, bool server);
 
 struct ListLook {
   bool wide = false;

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/text.hpp"
 #include "cli/view.hpp"
 
 namespace vmbackup::cli {
@@ -34,14 +35,25 @@ void print_result(Context& context, OutputFormat format, const ResultViews& view
   }
 }
 
-void tell_end(Context& context, const backup::SnapshotItem& item, ExitCode code) {
+void tell_end(Context& context, const backup::SnapshotItem& item, ExitCode code, const std::optional<backup::Level>& require) {
   if (item.error) {
     tell_error(context, *item.error, item.left);
   } else if (code == ExitCode::weaker) {
     const bool planned = item.outcome == backup::Outcome::planned;
-    const std::string what = planned ? "the snapshot of " : "snapshot " + item.name + " of ";
-    context.console().warning(what + item_title(item) + (planned ? " would be" : " is") +
-                              " incomplete: a disk that the VM can write is not in it; --allow-partial accepts that");
+    const std::string what = (planned ? "the snapshot of " : "snapshot " + item.name + " of ") + item_title(item);
+    if (!item.complete) {
+      context.console().warning(what + (planned ? " would be" : " is") +
+                                " incomplete: a disk that the VM can write is not in it; --allow-partial accepts that");
+    }
+    if (!require) return;
+    if (planned) {
+      context.console().warning(what + " would be weaker than --require " + to_string(*require));
+    } else if (item.judged && item.judged->verdict.level != *require) {
+      const std::vector<std::string>& why = item.judged->verdict.reasons;
+      context.console().warning(what + " is " + to_string(item.judged->verdict.level) + ", not " + to_string(*require) +
+                                (why.empty() ? "" : ": " + base::join(why, "; ")) +
+                                (item.uid.empty() ? "; it was deleted again" : ""));
+    }
   }
 }
 

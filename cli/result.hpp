@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct ResultViews {
 void print_result(Context& context, OutputFormat format, const ResultViews& views);
 
 // Says on stderr what a script finds in the item: its error with what was left behind, or why it is weaker than asked.
-void tell_end(Context& context, const backup::SnapshotItem& item, ExitCode code);
+void tell_end(Context& context, const backup::SnapshotItem& item, ExitCode code, const std::optional<backup::Level>& require = {});
 void tell_end(Context& context, const backup::DeleteItem& item);
 
 // The namespace and name as they stand in messages: "prod/db-0".

@@ -34,6 +34,9 @@ Value disk_value(const backup::DiskReport& disk) {
                         {"volumeSnapshotClass", disk.snapshot_class},
                         {"cutTime", time_value(disk.cut_time)},
                         {"readyToUse", optional_value(disk.ready)},
+                        {"fileSystem", optional_value(disk.file_system)},
+                        {"acceptedRaw", disk.accepted_raw},
+                        {"shared", optional_value(disk.shared)},
                         {"error", disk.error}});
 }
 
@@ -46,7 +49,15 @@ Value reasons_value(const backup::SnapshotItem& item) {
 
 // The times of the freeze, by the clock of the machine that recorded them.
 Value freeze_value(const backup::SnapshotItem& item) {
-  if (!item.judged || item.judged->source != backup::EvidenceSource::recorded) return {};
+  const std::optional<backup::FreezeFacts>& facts = item.freeze;
+  if (!item.judged || item.judged->source != backup::EvidenceSource::recorded) {
+    if (!facts) return {};
+    return Value::object({{"by", facts->by},
+                          {"sentTime", time_value(facts->sent)},
+                          {"confirmedTime", time_value(facts->confirmed)},
+                          {"thawConfirmedTime", time_value(facts->thaw_confirmed)},
+                          {"windowSeconds", optional_value(facts->window_seconds)}});
+  }
   const kubevirt::Evidence& evidence = item.judged->evidence;
   if (!evidence.hold || *evidence.hold == kubevirt::Hold::none) return {};
   const auto at = [&evidence](const std::optional<kubevirt::Offset>& offset) {
@@ -138,6 +149,14 @@ Value plan_value(const backup::SnapshotPlan& plan) {
                         {"running", plan.running},
                         {"agentConnected", optional_value(plan.agent_connected)},
                         {"paused", plan.paused},
+                        {"namespace", plan.snapshot.ns},
+                        {"vm", plan.snapshot.vm},
+                        {"hold", kubevirt::to_string(plan.hold)},
+                        {"maxFreezeSeconds", base::to_seconds(plan.max_freeze)},
+                        {"safetyTimeoutSeconds", base::to_seconds(plan.safety_timeout)},
+                        {"bestLevel", plan.refusal ? Value() : Value(to_string(plan.best))},
+                        {"bestBecause", strings_value(plan.best_because)},
+                        {"refusal", optional_error(plan.refusal)},
                         {"warnings", strings_value(plan.warnings)}});
 }
 
@@ -255,7 +274,10 @@ const std::vector<FieldText>& report_field_texts() {
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
       {"exitCode", "SnapshotReport, DeleteReport, ForgetReport, VersionReport: the exit code of the run"},
       {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
-      {"plan", "SnapshotReport of a dry run: apiVersion, running, agentConnected (null: not known), paused, warnings[]"},
+      {"plans[]",
+       "SnapshotReport of a dry run: namespace, vm, apiVersion, running, agentConnected (null: not known), paused, hold (none, controller, "
+       "freeze), maxFreezeSeconds, safetyTimeoutSeconds, bestLevel (the strongest that can come of it), bestBecause[], refusal, warnings[]"},
+      {"plan", "the same, where there is one VM and it is not refused"},
       {"items[].deletes[], items[].stays[]", "DeleteReport: the objects that go, and those that a deletion policy other than Delete keeps"},
       {"items[].users[]", "DeleteReport: what still reads the snapshot, or why that cannot be excluded"},
       {"now", "ForgetReport: the server's clock"},
@@ -282,7 +304,7 @@ const std::vector<FieldText>& item_field_texts() {
       {"readyToUse", "whether KubeVirt says that it can be restored"},
       {"indications[]", "KubeVirt's own words on how the snapshot was taken; passed on as they are, not judged"},
       {"level",
-       "list, show: offline, application, filesystem, crash, per-disk or unknown, see kubectl-vmbackup-levels(7); null where it was not "
+       "offline, application, filesystem, crash, per-disk or unknown, see kubectl-vmbackup-levels(7); null where it was not "
        "judged"},
       {"levelSource", "recorded (while it was taken; unsigned), inferred (from the objects alone), unreadable, or null"},
       {"complete", "whether every disk that the VM can write is included; false while that is not known"},
@@ -291,12 +313,15 @@ const std::vector<FieldText>& item_field_texts() {
       {"missingForStronger[]", "what a stronger level would have needed"},
       {"freeze.by, sentTime, confirmedTime, thawConfirmedTime, windowSeconds",
        "from recorded evidence, else null: who held the guest (controller, freeze, pause, freeze+pause), when that was sent (with "
-       "controller: the create), confirmed and let go, and the time from sending it to the last cut seen"},
+       "controller: the create), confirmed and let go, and the time from sending it to the last cut seen; without a cut, to the thaw"},
       {"evidence[]", "show: what was recorded, in plain sentences"},
       {"disks[].name, source, claim", "the VM's volume, what it is made of, and its PersistentVolumeClaim"},
       {"disks[].included, counts, reason",
        "whether it is in the snapshot, whether its absence makes it incomplete, and why it is not in it"},
       {"disks[].volumeSnapshot, volumeSnapshotClass", "the VolumeSnapshot; empty when it may not be read"},
+      {"disks[].fileSystem, acceptedRaw, shared",
+       "snapshot: whether the guest's agent lists a file system on it (null: not known), whether --accept-raw named it, whether another "
+       "running VM mounts its claim (null: not known)"},
       {"disks[].cutTime, readyToUse, error",
        "when the storage cut it (by the storage's clock), whether it can be used, the storage's last error"},
       {"deletionPolicy, failureDeadline", "as the object has them, with KubeVirt's defaults filled in"},

@@ -1,12 +1,13 @@
-// kubectl vmbackup snapshot: take one snapshot and wait for it.
+// kubectl vmbackup snapshot: take snapshots and wait for them.
 #include "backup/snapshot.hpp"
 
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "backup/consistency.hpp"
 #include "backup/run_id.hpp"
-#include "backup/snapshot_event.hpp"
+#include "base/duration.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/names.hpp"
@@ -19,145 +20,304 @@ namespace vmbackup::cli {
 namespace {
 
 constexpr const char* k_description =
-    "Creates a VirtualMachineSnapshot of one VM, follows it and its VolumeSnapshots until it is ready to use, and prints what is in it. "
-    "Before anything is created it checks that the VM exists, that nothing else is under way on it, and that at least one of its disks can "
-    "be snapshotted.\n"
+    "Takes VirtualMachineSnapshots of one VM or of many, follows them and their VolumeSnapshots until they are ready to use, and prints what "
+    "is in each and how consistent it is. Before anything is created it checks that the VM exists, that nothing else is under way on it, and "
+    "that at least one of its disks can be snapshotted; --dry-run prints that plan and creates nothing.\n"
     "\n"
-    "KubeVirt's controller freezes a running guest by itself when a guest agent is connected and the VM is not paused, takes the cuts, and "
-    "thaws it. If the controller dies in between, the guest thaws itself after the failure deadline.\n"
+    "A running guest has to stand still while its disks are cut. --hold says who sees to that:\n"
+    "  auto        as freeze where a guest agent is connected and you may freeze and thaw, else as controller\n"
+    "  freeze      this program freezes the guest, sees that confirmed, creates the snapshot, and thaws the guest after the last cut. The\n"
+    "              guest's safety timer is always set. A guest that would stand still for longer than --max-freeze is let go, and its\n"
+    "              snapshot deleted before that\n"
+    "  controller  KubeVirt's controller freezes, cuts and thaws by itself, whenever it sees a guest agent and no pause; it cannot be kept\n"
+    "              from freezing. If it dies in between, the guest thaws itself after the failure deadline\n"
     "\n"
-    "The indications (Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are KubeVirt's own words and are passed on as they are. "
-    "GuestAgent means that an agent was connected and KubeVirt meant to freeze, it does not prove that every disk was cut while the guest "
-    "was frozen. This command records no evidence yet, so the level of consistency that list and show give its snapshots is only inferred: "
-    "kubectl-vmbackup-levels(7).\n"
+    "The level of consistency is computed from what was seen: offline (nothing ran), application, filesystem (frozen through every cut), crash "
+    "(all disks of one instant), per-disk (each of its own instant), or unknown. A word of KubeVirt's is never enough for it: the indications "
+    "(Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are printed beside it as they are. What was seen is kept with the snapshot, so "
+    "that list and show can judge it again. What each level needs: kubectl-vmbackup-levels(7).\n"
     "\n"
-    "Ctrl-C and --timeout end the waiting only: the snapshot goes on in the cluster and is named, so that it can be waited for or deleted.";
+    "Of several VMs, at most --parallel stand still at a time. Each has an outcome of its own, and one that fails does not keep the others "
+    "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept.\n"
+    "\n"
+    "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that KubeVirt "
+    "holds go on in the cluster and are named, so that they can be waited for or deleted.";
 
 struct Options {
-  std::string vm;
-  std::string name;
-  std::optional<base::Duration> failure_deadline;
-  std::string deletion_policy;
+  backup::SnapshotRequest request;
+  backup::TakeOptions take;
   base::Duration timeout = std::chrono::minutes(30);
-  backup::WaitFor wait = backup::WaitFor::ready;
   bool allow_partial = false;
-  bool events = true;
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
 };
 
-struct Attempt {
-  backup::SnapshotItem item;
-  std::optional<backup::SnapshotPlan> plan;
+// What one run came to.
+struct Outcome {
+  backup::SnapshotReport report;
+  std::optional<backup::SnapshotSet> set;  // none: it could not be planned
+  std::optional<base::Error> error;        // of the whole
 };
 
-Attempt failed(Attempt attempt, const base::Error& error) {
-  attempt.item.outcome = backup::Outcome::failed;
-  attempt.item.error = error;
-  return attempt;
+void warn(const backup::SnapshotSet& set, Context& context) {
+  const bool many = set.plans.size() > 1;
+  for (const backup::SnapshotPlan& plan : set.plans) {
+    for (const std::string& warning : plan.warnings) {
+      context.console().warning(many ? plan.snapshot.ns + "/" + plan.snapshot.vm + ": " + warning : warning);
+    }
+  }
 }
 
-Attempt attempt_snapshot(const Options& options, Context& context, const std::string& run) {
-  Attempt attempt;
-  attempt.item.vm = options.vm;
-  attempt.item.name = options.name;
-  attempt.item.ns = context.options().ns;
+void add_passed_over(const backup::SnapshotSet& set, backup::SnapshotReport& report) {
+  for (const backup::PassedOver& vm : set.passed_over) {
+    backup::SnapshotItem item;
+    item.ns = vm.name.ns;
+    item.vm = vm.name.name;
+    item.outcome = backup::Outcome::skipped;
+    item.reasons = {vm.reason};
+    report.items.push_back(std::move(item));
+  }
+}
+
+// Dry run: each plan as an item, and what the server says of it.
+std::vector<backup::SnapshotItem> planned(const Options& options, const backup::SnapshotSet& set, const Connected& cluster,
+                                          const base::Deadline& deadline, Context& context) {
+  std::vector<backup::SnapshotItem> items;
+  for (const backup::SnapshotPlan& plan : set.plans) {
+    items.push_back(backup::item_of(plan));
+    if (plan.refusal || options.dry_run == DryRun::client) continue;
+    const base::Result<void> rehearsed = backup::rehearse_snapshot(*cluster.client, plan, deadline, context.stop());
+    if (rehearsed.ok()) continue;
+    items.back().outcome = backup::Outcome::failed;
+    items.back().error = rehearsed.error();
+  }
+  return items;
+}
+
+Outcome run(const Options& options, Context& context) {
+  Outcome outcome;
+  backup::SnapshotReport& report = outcome.report;
+  report.start_time = context.clock().wall_now();
+  report.dry_run = options.dry_run != DryRun::none;
+  backup::SnapshotRequest request = options.request;
+  if (request.run.empty()) request.run = backup::make_run_id(report.start_time, context.random());
+  report.run = request.run;
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
   const base::Result<Connected>& cluster = context.cluster();
-  if (!cluster) return failed(attempt, cluster.error());
-  attempt.item.ns = cluster->ns;
-
-  backup::SnapshotRequest request{.ns = cluster->ns, .vm = options.vm, .run = run, .name = options.name};
-  request.failure_deadline = options.failure_deadline;
-  request.deletion_policy = options.deletion_policy;
-  base::Result<backup::SnapshotPlan> plan = backup::plan_snapshot(*cluster->client, request, deadline, context.stop());
-  if (!plan) return failed(attempt, plan.error());
-  attempt.plan = *plan;
-  for (const std::string& warning : plan->warnings) context.console().warning(warning);
-
-  if (options.dry_run != DryRun::none) {
-    attempt.item = backup::item_of(*plan);
-    if (options.dry_run == DryRun::client) return attempt;
-    const base::Result<void> rehearsed = backup::rehearse_snapshot(*cluster->client, *plan, deadline, context.stop());
-    return rehearsed ? attempt : failed(attempt, rehearsed.error());
+  request.selection.ns = cluster ? cluster->ns : context.options().ns;
+  base::Result<backup::SnapshotSet> set = cluster ? backup::plan_snapshots(*cluster->client, request, deadline, context.stop())
+                                                  : base::Result<backup::SnapshotSet>(cluster.error());
+  if (!set) {
+    outcome.error = set.error();
+    return outcome;
   }
-  Progress progress(context.console(), context.clock(), context.ticking());
-  attempt.item = backup::take_snapshot(*cluster->client, context.clock(), progress, *plan, options.wait, deadline, context.stop());
-  if (options.events) {
-    const base::Result<void> told = backup::tell_on_vm(*cluster->client, context.clock(), *plan, attempt.item, deadline, context.stop());
-    // Most users may not write events, and miss nothing by it.
-    if (!told && told.error().code() != base::ErrorCode::forbidden)
-      context.console().note("no event was written on the VM: " + told.error().message());
+  warn(*set, context);
+  if (set->plans.empty()) context.console().note("no VM was chosen, nothing was created");
+  if (report.dry_run) {
+    report.items = planned(options, *set, *cluster, deadline, context);
+  } else {
+    Progress progress(context.console(), context.clock(), context.ticking());
+    const backup::Ground ground{*cluster->client, context.clock(), progress, context.debts()};
+    backup::TakeOptions take = options.take;
+    take.note = [&context](const std::string& text) { context.console().note(text); };
+    report.items = backup::take_snapshots(ground, *set, take, deadline, context.stop());
   }
-  return attempt;
+  add_passed_over(*set, report);
+  outcome.set = std::move(*set);
+  return outcome;
+}
+
+// A single VM that could not be planned has an item all the same: scripts find its error where they look for it.
+bool add_unplanned(const Options& options, const base::Error& error, Context& context, backup::SnapshotReport& report) {
+  if (options.request.selection.names.size() != 1) return false;
+  backup::SnapshotItem item;
+  const base::Result<Connected>& cluster = context.cluster();
+  item.ns = cluster ? cluster->ns : context.options().ns;
+  item.vm = options.request.selection.names.front();
+  item.name = options.request.name;
+  item.outcome = backup::Outcome::failed;
+  item.error = error;
+  report.items.push_back(std::move(item));
+  return true;
+}
+
+json::Value document_of(const Outcome& outcome, ExitCode code) {
+  json::Value value = snapshot_report_value(outcome.report, code);
+  if (!outcome.report.dry_run || !outcome.set) return value;
+  json::Array plans;
+  for (const backup::SnapshotPlan& plan : outcome.set->plans) plans.push_back(plan_value(plan));
+  if (plans.size() == 1 && !outcome.set->plans.front().refusal) value.set("plan", plans.front());
+  value.set("plans", std::move(plans));
+  return value;
+}
+
+// The code of each item. What was not waited for is judged by its plan, and so is a dry run.
+std::vector<ExitCode> codes_of(const Options& options, const Outcome& outcome, int signal) {
+  std::vector<ExitCode> codes;
+  const std::size_t planned = outcome.set ? outcome.set->plans.size() : 0;
+  for (std::size_t i = 0; i < outcome.report.items.size(); ++i) {
+    const backup::SnapshotItem& item = outcome.report.items[i];
+    Judgement judgement{.allow_partial = options.allow_partial, .signal = signal, .require = options.take.require};
+    if (i < planned && options.take.wait == backup::WaitFor::none) judgement.judge_complete = !outcome.set->plans[i].complete();
+    if (i < planned && outcome.report.dry_run) judgement.best = outcome.set->plans[i].best;
+    codes.push_back(exit_code_of(item, judgement));
+  }
+  return codes;
 }
 
 ExitCode run_snapshot(const Options& options, Context& context) {
-  backup::SnapshotReport report;
-  report.start_time = context.clock().wall_now();
-  report.run = backup::make_run_id(report.start_time, context.random());
-  report.dry_run = options.dry_run != DryRun::none;
-  const Attempt attempt = attempt_snapshot(options, context, report.run);
-  report.items.push_back(attempt.item);
-  report.completion_time = context.clock().wall_now();
-
-  Judgement judgement{.allow_partial = options.allow_partial, .signal = context.signal()};
-  // Nothing was waited for: what was planned decides.
-  if (options.wait == backup::WaitFor::none) judgement.judge_complete = attempt.plan && !attempt.plan->complete();
-  const ExitCode code = exit_code_of(report, judgement);
-  const bool planned = report.dry_run && attempt.plan && !attempt.item.error;
-  const auto document = [&] {
-    json::Value value = snapshot_report_value(report, code);
-    if (report.dry_run && attempt.plan) value.set("plan", plan_value(*attempt.plan));
-    return value;
-  };
+  Outcome outcome = run(options, context);
+  if (outcome.error && !add_unplanned(options, *outcome.error, context, outcome.report)) return context.fail(*outcome.error);
+  outcome.report.completion_time = context.clock().wall_now();
+  const std::vector<ExitCode> codes = codes_of(options, outcome, context.signal());
+  const ExitCode code = combine(codes);
+  const bool server = options.dry_run == DryRun::server;
   print_result(context, options.output,
-               {.document = document,
+               {.document = [&] { return document_of(outcome, code); },
                 .text =
                     [&](bool wide) {
-                      return planned ? plan_text(*attempt.plan, options.dry_run == DryRun::server) : snapshot_report_text(report, wide);
+                      return outcome.report.dry_run && outcome.set ? plans_text(*outcome.set, outcome.report, server)
+                                                                   : snapshot_report_text(outcome.report, wide);
                     },
-                .names = [&] { return snapshot_names_text(report.items); }});
-  tell_end(context, attempt.item, code);
-  context.console().result(document(), static_cast<int>(code));
+                .names = [&] { return snapshot_names_text(outcome.report.items); }});
+  for (std::size_t i = 0; i < codes.size(); ++i) tell_end(context, outcome.report.items[i], codes[i], options.take.require);
+  context.console().result(document_of(outcome, code), static_cast<int>(code));
   return code;
+}
+
+void bind_hold(Flags& flags, Options& options) {
+  using Wish = backup::HoldWish;
+  Flag hold = choice<Wish>({.name = "hold",
+                            .metavar = "HOW",
+                            .help = "who makes a running guest stand still while its disks are cut",
+                            .fallback = "auto"},
+                           options.request.hold,
+                           {{"auto", Wish::automatic}, {"controller", Wish::controller}, {"freeze", Wish::freeze}});
+  flags.add(std::move(hold));
+  flags.add(Flag{.name = "max-freeze",
+                 .metavar = "DURATION",
+                 .help = "a guest that we froze and whose disks are not cut by then is let go, and its snapshot deleted",
+                 .fallback = "60s; 10s for Windows, which thaws by itself then",
+                 .set = [&options](const std::string& text) {
+                   base::Duration length{};
+                   base::Result<void> taken = duration_into(length, {.why_not_zero = "no disk is cut in no time"})(text);
+                   if (!taken) return taken;
+                   if (length > std::chrono::hours(1)) {
+                     return base::Result<void>(base::Error(base::ErrorCode::usage, "the longest is 1h: a guest stands still all that time"));
+                   }
+                   options.request.max_freeze = length;
+                   return taken;
+                 }});
+  flags.add(choice<bool>({.name = "probe",
+                          .metavar = "HOW",
+                          .help = "live: ask the agent of a guest that we froze itself, in its launcher pod, once a second; needs the rights to "
+                                  "list pods and to exec in them",
+                          .fallback = "none"},
+                         options.request.probe, {{"none", false}, {"live", true}}));
+  flags.add(Flag{.name = "accept-raw",
+                 .metavar = "DISK",
+                 .help = "this disk needs no file system, so that a freeze counts although it does not reach the disk; may be given more than once",
+                 .repeats = true,
+                 .set = [&options](const std::string& text) -> base::Result<void> {
+                   options.request.accept_raw.push_back(text);
+                   return {};
+                 }});
+}
+
+void bind_level(Flags& flags, Options& options) {
+  Choices<std::optional<backup::Level>> levels;
+  for (const backup::Level level : backup::all_levels()) levels.emplace_back(to_string(level), level);
+  flags.add(choice<std::optional<backup::Level>>(
+      {.name = "require", .metavar = "LEVEL", .help = "exit with 3 where a snapshot is weaker than this", .fallback = "none"},
+      options.take.require, std::move(levels)));
+  flags.add(Flag{.name = "delete-weaker",
+                 .help = "delete a snapshot that is weaker than --require",
+                 .set = switch_into(options.take.delete_weaker)});
+  bind_allow_partial(flags, options.allow_partial);
+}
+
+void bind_many(Flags& flags, Options& options) {
+  flags.add(Flag{.name = "parallel",
+                 .metavar = "N",
+                 .help = "so many VMs at a time are held, or have disks that are not cut yet",
+                 .fallback = "4",
+                 .set = count_into(options.take.parallel, 1, 64)});
+  flags.add(Flag{.name = "run",
+                 .metavar = "ID",
+                 .help = "take up the run with this id: the same VMs get the same names, and what exists already is kept",
+                 .set = [&options](const std::string& text) -> base::Result<void> {
+                   if (!backup::is_run_id(text)) {
+                     return base::Error(base::ErrorCode::usage, "it is no id of a run", "an id looks like 20260102-030405-x7k2; list -o wide shows them");
+                   }
+                   options.request.run = text;
+                   options.request.resumes = true;
+                   return {};
+                 }});
+}
+
+// What several flags say together.
+base::Result<void> check(const Options& options) {
+  const auto refuse = [](const std::string& why, const std::string& hint) { return base::Error(base::ErrorCode::usage, why, hint); };
+  const bool unwatched = options.take.wait == backup::WaitFor::none;
+  if (unwatched && options.request.hold == backup::HoldWish::freeze) {
+    return refuse("--wait none was given with --hold freeze: nobody would let the guest go", "wait for the cuts with --wait cut");
+  }
+  if (unwatched && options.take.require) {
+    return refuse("--wait none was given with --require: a level is only known once the disks are cut", "wait for the cuts with --wait cut");
+  }
+  if (options.take.delete_weaker && !options.take.require) {
+    return refuse("--delete-weaker was given without --require", "say what is strong enough: --require filesystem");
+  }
+  const bool no_freeze = unwatched || options.request.hold == backup::HoldWish::controller;
+  if (no_freeze && (options.request.max_freeze || options.request.probe)) {
+    return refuse(std::string(options.request.max_freeze ? "--max-freeze" : "--probe live") + " is for a guest that we freeze, and none would be",
+                  "leave it away, or use --hold freeze with --wait cut or ready");
+  }
+  if (!options.request.name.empty() && (options.request.selection.all || !options.request.selection.label_selector.empty())) {
+    return refuse("--name is for the snapshot of one VM", "leave --name away: each snapshot is named after its VM and the run");
+  }
+  return {};
 }
 
 Run bind(Flags& flags) {
   const std::shared_ptr<Options> options = std::make_shared<Options>();
-  flags.add(Argument{.name = "VM",
-                     .help = "the VM, as NAME or vm/NAME",
-                     .names = Names::virtual_machine,
-                     .add = name_into(options->vm, Names::virtual_machine)});
+  bind_selection(flags, options->request.selection, "VMs to take a snapshot of");
   flags.add(Flag{.name = "name",
                  .metavar = "NAME",
-                 .help = "name of the snapshot; without it the VM's name and the id of the run",
-                 .set = name_into(options->name, Names::snapshot)});
+                 .help = "name of the snapshot, for one VM; without it the VM's name and the id of the run",
+                 .set = name_into(options->request.name, Names::snapshot)});
   flags.add(choice<backup::WaitFor>(
       {.name = "wait",
        .metavar = "UNTIL",
        .help = "what to wait for; cut: all disks are cut and KubeVirt calls it Succeeded; ready: it can be restored "
-               "as well; none: only create it",
+               "as well; none: only create it, no level is known then",
        .fallback = "ready"},
-      options->wait, {{"ready", backup::WaitFor::ready}, {"cut", backup::WaitFor::cut}, {"none", backup::WaitFor::none}}));
+      options->take.wait, {{"ready", backup::WaitFor::ready}, {"cut", backup::WaitFor::cut}, {"none", backup::WaitFor::none}}));
   bind_timeout(flags, options->timeout);
-  bind_failure_deadline(flags, options->failure_deadline);
+  bind_hold(flags, *options);
+  bind_level(flags, *options);
+  bind_many(flags, *options);
+  bind_failure_deadline(flags, options->request.failure_deadline);
   flags.add(choice<std::string>({.name = "deletion-policy",
                                  .metavar = "POLICY",
                                  .help = "what becomes of the content when the snapshot object is deleted",
                                  .fallback = "Delete, by KubeVirt"},
-                                options->deletion_policy, {{"Delete", "Delete"}, {"Retain", "Retain"}}));
-  bind_allow_partial(flags, options->allow_partial);
+                                options->request.deletion_policy, {{"Delete", "Delete"}, {"Retain", "Retain"}}));
   flags.add(Flag{.name = "no-events",
                  .help = "write no Event (SnapshotSucceeded, SnapshotFailed) on the VM; where you may not, none is written anyway",
                  .set = [options](const std::string& text) -> base::Result<void> {
-                   options->events = text != "true";
+                   options->take.events = text != "true";
                    return {};
                  }});
   bind_dry_run(flags, options->dry_run, true);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});
-  return [options](Context& context) { return run_snapshot(*options, context); };
+  flags.check([options] { return check(*options); });
+  return [options](Context& context) {
+    // Nothing is followed, so nobody would let a guest go: KubeVirt holds it.
+    if (options->take.wait == backup::WaitFor::none) options->request.hold = backup::HoldWish::controller;
+    return run_snapshot(*options, context);
+  };
 }
 
 }  // namespace
@@ -165,14 +325,18 @@ Run bind(Flags& flags) {
 Command snapshot_command() {
   return {.name = "snapshot",
           .group = CommandGroup::protect,
-          .summary = "Take a snapshot of a VM and wait until it is ready",
+          .summary = "Take snapshots of VMs, with a proven level of consistency",
           .description = k_description,
           .examples = {{"the VM db-0 in the namespace prod", "snapshot db-0 -n prod"},
-                       {"look first: what would be in it, and would the server accept it?", "snapshot db-0 -n prod --dry-run=server"},
+                       {"look first: what would be in it, how consistent could it be, and would the server accept it?",
+                        "snapshot db-0 -n prod --dry-run=server"},
+                       {"all VMs of an application, two standing still at a time", "snapshot -n prod -l app=shop --parallel 2"},
+                       {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
+                        "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},
                        {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"}},
-          .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::deadline, ExitCode::busy,
-                         ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
+          .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::mixed, ExitCode::deadline,
+                         ExitCode::guest_held, ExitCode::busy, ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
           .needs = Needs::cluster,
           .bind = bind};
 }

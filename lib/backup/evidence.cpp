@@ -114,6 +114,9 @@ std::vector<EvidenceDisk> disks_of(const SnapshotParts& parts) {
     disk.included = report.included;
     disk.counts = report.counts;
     disk.reason = report.reason;
+    disk.file_system = report.file_system;
+    disk.accepted_raw = report.accepted_raw;
+    disk.shared = report.shared;
     if (parts.content && report.included) disk.creation_time = cut_time(*parts.content, report.volume_snapshot);
     if (!disk.creation_time && report.included) disk.creation_time = report.cut_time;
     disks.push_back(std::move(disk));

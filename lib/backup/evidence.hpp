@@ -34,7 +34,8 @@ std::optional<Offset> last_cut(const Evidence& evidence);
 // [qemu 9, qga/commands-win32.c qmp_guest_get_osinfo]
 bool counts_as_windows(const Evidence& evidence);
 
-// The disks as the objects have them, without what only a watch or the agent knows (cut_seen, file_system, accepted_raw, shared).
+// The disks as the objects have them, and what the plan knew of them (file_system, accepted_raw, shared); without cut_seen, which only a
+// watch knows.
 std::vector<EvidenceDisk> disks_of(const SnapshotParts& parts);
 
 // What only the objects of an old snapshot show. Server times alone exist, whole seconds apart, and nobody compared them with anything, so

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backup/hold.hpp"
+#include "backup/group_hold.hpp"
 #include "backup/report.hpp"
 #include "backup/select.hpp"
 #include "base/clock.hpp"

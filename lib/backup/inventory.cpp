@@ -202,6 +202,7 @@ std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clo
     const kube::Name name{ns, item.name};
     if (end.parts) {
       item = assemble(*end.parts);
+      if (end.reached.ok() && state != AwaitState::deleted) add_level(*end.parts, false, item);
       for (const std::string& missing : end.unreadable) item.reasons.push_back(missing);
     }
     item.error.reset();

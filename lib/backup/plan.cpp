@@ -1,12 +1,17 @@
 // The look before the leap: everything that is known before a snapshot is created.
 #include <algorithm>
-#include <array>
+#include <map>
+#include <set>
 
 #include "backup/assemble.hpp"
+#include "backup/guest_truth.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
+#include "base/parallel.hpp"
 #include "base/text.hpp"
+#include "kube/access_review.hpp"
+#include "kubevirt/guest_control.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -16,6 +21,10 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
+using kubevirt::VirtualMachine;
+using kubevirt::VirtualMachineInstance;
+
+constexpr std::size_t k_at_once = 16;
 
 // KubeVirt's text, less the brackets that repeat what the row says anyway.
 std::string reason_of(const kubevirt::VolumeSnapshotSupport& support) {
@@ -29,7 +38,7 @@ std::string reason_of(const kubevirt::VolumeSnapshotSupport& support) {
   return reason.empty() ? "KubeVirt says that it cannot be snapshotted" : reason;
 }
 
-DiskReport plan_disk(const kubevirt::Volume& volume, const kubevirt::VirtualMachine& vm) {
+DiskReport plan_disk(const kubevirt::Volume& volume, const VirtualMachine& vm) {
   DiskReport disk = disk_of(volume);
   if (!disk.reason.empty()) return disk;
   disk.included = true;
@@ -43,7 +52,7 @@ DiskReport plan_disk(const kubevirt::Volume& volume, const kubevirt::VirtualMach
 
 bool is_ambiguous(const DiskReport& disk) { return disk.reason.find("matching VolumeSnapshotClasses") != std::string::npos; }
 
-void add_hotplugged(const kubevirt::VirtualMachineInstance& vmi, std::vector<DiskReport>& disks) {
+void add_hotplugged(const VirtualMachineInstance& vmi, std::vector<DiskReport>& disks) {
   for (const std::string& volume : vmi.hotplugged) {
     const bool in_spec = std::any_of(disks.begin(), disks.end(), [&](const DiskReport& disk) { return disk.name == volume; });
     if (in_spec) continue;
@@ -55,19 +64,8 @@ void add_hotplugged(const kubevirt::VirtualMachineInstance& vmi, std::vector<Dis
   }
 }
 
-// KubeVirt lets the VM go a moment after it has called a snapshot Succeeded: two in a row must not look like two at once.
-bool snapshot_has_ended(kube::Client& client, const std::string& version, const kubevirt::VirtualMachine& vm, const kube::Call& call,
-                        const std::stop_token& stop) {
-  if (vm.snapshot_in_progress.empty()) return false;
-  const Result<json::Value> object = client.get(kubevirt::vm_snapshots(version), {vm.ns, vm.snapshot_in_progress}, call, stop);
-  if (!object.ok()) return false;
-  const Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*object);
-  if (!snapshot.ok()) return false;
-  return snapshot->phase == kubevirt::SnapshotPhase::succeeded || snapshot->phase == kubevirt::SnapshotPhase::failed;
-}
-
 // What can never succeed is refused before anything is created.
-Result<void> check_vm(const kubevirt::VirtualMachine& vm, const std::string& what, bool snapshot_has_ended) {
+std::optional<Error> check_vm(const VirtualMachine& vm, const std::string& what, bool snapshot_has_ended) {
   if (vm.deleting) return Error(ErrorCode::precondition, what + " is being deleted");
   if (!vm.snapshot_in_progress.empty() && !snapshot_has_ended) {
     return Error(ErrorCode::conflict, what + " has a snapshot under way: " + vm.snapshot_in_progress,
@@ -77,10 +75,10 @@ Result<void> check_vm(const kubevirt::VirtualMachine& vm, const std::string& wha
     return Error(ErrorCode::conflict, what + " is being restored by VirtualMachineRestore " + vm.restore_in_progress,
                  "look at it with: kubectl get virtualmachinerestore " + vm.restore_in_progress + " -n " + vm.ns);
   }
-  return {};
+  return std::nullopt;
 }
 
-Result<void> check_disks(const std::vector<DiskReport>& disks, const std::string& what) {
+std::optional<Error> check_disks(const std::vector<DiskReport>& disks, const std::string& what) {
   std::vector<std::string> causes;
   bool any = false;
   for (const DiskReport& disk : disks) {
@@ -95,47 +93,13 @@ Result<void> check_disks(const std::vector<DiskReport>& disks, const std::string
           .with_causes({"disk " + disk.name + ": " + disk.reason});
     }
   }
-  if (any) return {};
+  if (any) return std::nullopt;
   if (disks.empty()) return Error(ErrorCode::precondition, what + " has no disk that a snapshot could hold");
   return Error(
              ErrorCode::precondition,
              "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
              "compare the drivers with: kubectl get storageclass,volumesnapshotclass")
       .with_causes(causes);
-}
-
-// The running instance, as far as there is one and it may be read.
-Result<void> add_instance(kube::Client& client, SnapshotPlan& plan, const kube::Call& call, const std::stop_token& stop) {
-  const kube::Resource resource = kubevirt::virtual_machine_instances();
-  const kube::Name name{plan.snapshot.ns, plan.snapshot.vm};
-  const Result<json::Value> object = client.get(resource, name, call, stop);
-  if (!object.ok()) {
-    if (object.error().code() == ErrorCode::not_found) return {};
-    if (object.error().code() == ErrorCode::forbidden) {
-      plan.running = true;
-      plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " +
-                              object.error().message());
-      return {};
-    }
-    return object.error();
-  }
-  const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
-  if (!vmi.ok()) return vmi.error();
-  if (vmi->final()) return {};
-  plan.running = true;
-  plan.agent_connected = vmi->agent_connected;
-  plan.paused = vmi->paused;
-  add_hotplugged(*vmi, plan.disks);
-  if (vmi->paused) {
-    plan.warnings.push_back("the VM is paused: KubeVirt freezes no paused guest, file systems are not flushed");
-  } else if (!vmi->agent_connected) {
-    plan.warnings.push_back("no guest agent is connected: KubeVirt cannot freeze the guest's file systems for this snapshot");
-  }
-  if (vmi->migrating) plan.warnings.push_back("the VM is migrating: a freeze is refused until that is over");
-  if (vmi->fs_freeze_status == "frozen") {
-    plan.warnings.push_back("the guest is reported as frozen already: KubeVirt then sends no freeze of its own, and thaws it at the end");
-  }
-  return {};
 }
 
 void warn_of_left_out(SnapshotPlan& plan) {
@@ -145,49 +109,328 @@ void warn_of_left_out(SnapshotPlan& plan) {
   }
 }
 
+// "vda1" and "nvme0n1p2" are partitions of "vda" and "nvme0n1".
+bool is_on(const std::string& device, const std::string& disk) {
+  if (device.rfind(disk, 0) != 0) return false;
+  std::string_view rest = std::string_view(device).substr(disk.size());
+  if (!rest.empty() && rest.front() == 'p') rest.remove_prefix(1);
+  return rest.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Which disks the agent lists a file system on. What is mounted by way of a mapper (dm-0, a Windows volume) may lie on any disk that is not
+// listed itself; where there is only one disk, it lies there.
+void add_file_systems(const VirtualMachineInstance& vmi, const kubevirt::GuestInfo& info, std::vector<DiskReport>& disks) {
+  if (!info.file_systems) return;
+  const auto target_of = [&vmi](const std::string& volume) {
+    const auto found = std::find_if(vmi.targets.begin(), vmi.targets.end(), [&](const auto& target) { return target.first == volume; });
+    return found == vmi.targets.end() ? std::string() : found->second;
+  };
+  const auto on_any_disk = [&vmi](const std::string& device) {
+    return std::any_of(vmi.targets.begin(), vmi.targets.end(), [&](const auto& target) { return is_on(device, target.second); });
+  };
+  const std::vector<kubevirt::GuestInfo::FileSystem>& systems = *info.file_systems;
+  const bool mapped = std::any_of(systems.begin(), systems.end(), [&](const auto& system) { return !on_any_disk(system.device); });
+  const auto counted = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return disk.counts; });
+  for (DiskReport& disk : disks) {
+    const std::string target = target_of(disk.name);
+    const bool listed = !target.empty() && std::any_of(systems.begin(), systems.end(), [&](const auto& s) { return is_on(s.device, target); });
+    if (listed || (mapped && counted == 1 && disk.counts)) {
+      disk.file_system = true;
+    } else if (!target.empty() && !mapped) {
+      disk.file_system = false;
+    }
+  }
+}
+
+// The running instances of the namespaces of a run, as far as they may be read.
+class Instances {
+ public:
+  Instances(kube::Client& client, const kube::Call& call, const std::stop_token& stop) : client_(client), call_(call), stop_(stop) {}
+
+  // One list per namespace: other VMs may mount the claims of those that are meant.
+  Result<void> read(const std::vector<VirtualMachine>& vms) {
+    for (const VirtualMachine& vm : vms) {
+      if (!spaces_.insert(vm.ns).second) continue;
+      const Result<kube::ObjectList> list = client_.list(kubevirt::virtual_machine_instances(), vm.ns, {}, call_, stop_);
+      if (!list.ok() && list.error().code() != ErrorCode::forbidden) return list.error();
+      if (!list.ok()) {
+        unlisted_.insert(vm.ns);
+        continue;
+      }
+      for (const json::Value& item : list->items) {
+        if (Result<void> taken = take(item); !taken.ok()) return taken;
+      }
+    }
+    for (const VirtualMachine& vm : vms) {
+      if (unlisted_.count(vm.ns) == 0) continue;
+      const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), {vm.ns, vm.name}, call_, stop_);
+      if (object.ok()) {
+        if (Result<void> taken = take(*object); !taken.ok()) return taken;
+      } else if (object.error().code() == ErrorCode::forbidden) {
+        unread_.emplace(kube::Name{vm.ns, vm.name}, object.error().message());
+      } else if (object.error().code() != ErrorCode::not_found) {
+        return object.error();
+      }
+    }
+    return {};
+  }
+
+  const VirtualMachineInstance* find(const kube::Name& vm) const {
+    const auto found = running_.find(vm);
+    return found == running_.end() ? nullptr : &found->second;
+  }
+  // Why nothing is known of it; nullptr where it was looked for.
+  const std::string* unread(const kube::Name& vm) const {
+    const auto found = unread_.find(vm);
+    return found == unread_.end() ? nullptr : &found->second;
+  }
+  // Whether another running VM of the namespace mounts the claim.
+  std::optional<bool> shared(const kube::Name& vm, const std::string& claim) const {
+    if (unlisted_.count(vm.ns) > 0) return std::nullopt;
+    const auto found = users_.find({vm.ns, claim});
+    if (found == users_.end()) return false;
+    return found->second.size() > found->second.count(vm.name);
+  }
+
+ private:
+  Result<void> take(const json::Value& object) {
+    Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(object);
+    if (!vmi.ok()) return vmi.error();
+    if (vmi->final()) return {};
+    for (const kubevirt::Volume& volume : vmi->volumes) {
+      if (!volume.claim.empty()) users_[{vmi->ns, volume.claim}].insert(vmi->name);
+    }
+    const kube::Name name{vmi->ns, vmi->name};
+    running_.emplace(name, std::move(*vmi));
+    return {};
+  }
+
+  kube::Client& client_;
+  const kube::Call& call_;
+  const std::stop_token& stop_;
+  std::set<std::string> spaces_;
+  std::set<std::string> unlisted_;  // namespaces
+  std::map<kube::Name, std::string> unread_;
+  std::map<kube::Name, VirtualMachineInstance> running_;
+  std::map<kube::Name, std::set<std::string>> users_;  // of a claim: VMs
+};
+
+class Planner {
+ public:
+  Planner(kube::Client& client, const SnapshotRequest& request, std::string version, const base::Deadline& deadline,
+          const std::stop_token& stop)
+      : client_(client), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop),
+        instances_(client, call_, stop) {}
+
+  Result<void> read(const std::vector<VirtualMachine>& vms) {
+    if (Result<void> read = instances_.read(vms); !read.ok()) return read;
+    return ask_rights(vms);
+  }
+
+  // Called by several threads.
+  SnapshotPlan plan(const VirtualMachine& vm) const {
+    const std::string what = kubevirt::describe(kubevirt::virtual_machines(), {vm.ns, vm.name});
+    SnapshotPlan plan = begin(vm);
+    const bool own = plan.resumes && vm.snapshot_in_progress == plan.snapshot.name;
+    plan.refusal = check_vm(vm, what, own || snapshot_has_ended(vm));
+    for (const kubevirt::Volume& volume : vm.volumes) {
+      if (volume.kind != kubevirt::Volume::Kind::configuration) plan.disks.push_back(plan_disk(volume, vm));
+    }
+    if (!plan.refusal) add_instance(vm, what, plan);
+    if (!plan.refusal) plan.refusal = check_disks(plan.disks, what);
+    for (DiskReport& disk : plan.disks) {
+      const std::vector<std::string>& raw = request_.accept_raw;
+      disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
+      if (!disk.claim.empty()) disk.shared = instances_.shared({vm.ns, vm.name}, disk.claim);
+    }
+    if (!plan.refusal) warn_of_left_out(plan);
+    judge_best(plan);
+    return plan;
+  }
+
+ private:
+  SnapshotPlan begin(const VirtualMachine& vm) const {
+    SnapshotPlan plan;
+    plan.resumes = request_.resumes;
+    plan.api_version = version_;
+    plan.vm_uid = vm.uid;
+    plan.target = {{vm.ns, vm.name}, vm.uid, {}, false, {}};
+    plan.snapshot.ns = vm.ns;
+    plan.snapshot.vm = vm.name;
+    plan.snapshot.name = request_.name.empty() ? snapshot_name(vm.name, request_.run) : request_.name;
+    if (request_.failure_deadline) plan.snapshot.failure_deadline = base::format_duration(*request_.failure_deadline);
+    plan.snapshot.deletion_policy = request_.deletion_policy;
+    plan.snapshot.labels = {{k_managed_by_label, k_managed_by}, {k_run_label, request_.run}};
+    plan.snapshot.labels.insert(plan.snapshot.labels.end(), request_.labels.begin(), request_.labels.end());
+    plan.snapshot.annotations = {{k_tool_version_annotation, tool_version()}};
+    return plan;
+  }
+
+  // KubeVirt lets the VM go a moment after it has called a snapshot Succeeded: two in a row must not look like two at once.
+  bool snapshot_has_ended(const VirtualMachine& vm) const {
+    if (vm.snapshot_in_progress.empty()) return false;
+    const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(version_), {vm.ns, vm.snapshot_in_progress}, call_, stop_);
+    if (!object.ok()) return false;
+    const Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*object);
+    if (!snapshot.ok()) return false;
+    return snapshot->phase == kubevirt::SnapshotPhase::succeeded || snapshot->phase == kubevirt::SnapshotPhase::failed;
+  }
+
+  // Once per namespace in which a guest could be frozen, by us or by KubeVirt, whose freeze we may have to end.
+  Result<void> ask_rights(const std::vector<VirtualMachine>& vms) {
+    const kube::Resource resource = kubevirt::guest_subresources();
+    for (const VirtualMachine& vm : vms) {
+      const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name});
+      if (vmi == nullptr || !vmi->agent_connected || lacking_.count(vm.ns) > 0) continue;
+      std::string& lacking = lacking_[vm.ns];
+      for (const char* what : {"unfreeze", "freeze"}) {
+        const kube::Access access{"update", resource.group, resource.plural, what, vm.ns};
+        const Result<bool> allowed = kube::may(client_, access, call_, stop_);
+        if (!allowed.ok()) return allowed.error();
+        if (!*allowed && lacking.empty()) lacking = kube::describe(access);
+      }
+    }
+    return {};
+  }
+
+  void add_instance(const VirtualMachine& vm, const std::string& what, SnapshotPlan& plan) const {
+    if (const std::string* why = instances_.unread({vm.ns, vm.name})) {
+      plan.running = true;
+      plan.hold = kubevirt::Hold::controller;
+      plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " + *why);
+      if (request_.hold == HoldWish::freeze) {
+        plan.refusal = Error(ErrorCode::forbidden, what + " cannot be frozen: its instance may not be read: " + *why);
+      }
+      return;
+    }
+    const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name});
+    if (vmi == nullptr) return;
+    plan.running = true;
+    plan.agent_connected = vmi->agent_connected;
+    plan.paused = vmi->paused;
+    plan.guest_os = vmi->guest_os_id;
+    plan.target.vmi_uid = vmi->uid;
+    plan.target.node = vmi->node;
+    add_hotplugged(*vmi, plan.disks);
+    if (vmi->paused) {
+      plan.warnings.emplace_back("the VM is paused: KubeVirt freezes no paused guest, file systems are not flushed");
+    } else if (!vmi->agent_connected) {
+      plan.warnings.emplace_back("no guest agent is connected: KubeVirt cannot freeze the guest's file systems for this snapshot");
+    }
+    if (vmi->migrating) plan.warnings.emplace_back("the VM is migrating: a freeze is refused until that is over");
+    std::optional<Error> no_freeze = choose_hold(*vmi, what, plan);
+    if (request_.hold == HoldWish::freeze) plan.refusal = std::move(no_freeze);
+    if (plan.hold == kubevirt::Hold::controller && vmi->fs_freeze_status == "frozen") {
+      plan.warnings.emplace_back(
+          "the guest is reported as frozen already: KubeVirt then sends no freeze of its own, and thaws it at the end");
+    }
+  }
+
+  // Why we cannot freeze it ourselves.
+  std::optional<Error> choose_hold(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
+    plan.hold = kubevirt::Hold::none;
+    plan.target.windows = may_be_windows(vmi.guest_os_id);
+    if (vmi.paused) return Error(ErrorCode::precondition, what + " cannot be frozen: it is paused, so that its agent cannot answer");
+    if (!vmi.agent_connected) {
+      return Error(ErrorCode::precondition, what + " cannot be frozen: no guest agent is connected",
+                   "install and start qemu-guest-agent in the guest");
+    }
+    plan.hold = kubevirt::Hold::controller;
+    std::optional<Error> disabled = ask_agent(vmi, what, plan);
+    const auto lacking = lacking_.find(vmi.ns);
+    plan.may_thaw = lacking != lacking_.end() && lacking->second.empty();
+    if (request_.hold == HoldWish::controller) return std::nullopt;
+    if (vmi.migrating) return Error(ErrorCode::conflict, what + " cannot be frozen: it is migrating");
+    if (!plan.may_thaw) {
+      plan.warnings.push_back("you may not " + lacking->second + ": the freeze is left to KubeVirt");
+      return Error(ErrorCode::forbidden, what + " cannot be frozen: you may not " + lacking->second + " in namespace " + vmi.ns,
+                   "KubeVirt's role edit has that right; the smallest one is packaging/rbac/vmbackup-freeze.yaml");
+    }
+    if (disabled) {
+      plan.warnings.push_back(disabled->message());
+      return disabled;
+    }
+    plan.hold = kubevirt::Hold::freeze;
+    plan.insists = request_.hold == HoldWish::freeze;
+    plan.probe = request_.probe;
+    plan.max_freeze = request_.max_freeze.value_or(plan.target.windows ? k_max_freeze_windows : k_max_freeze);
+    plan.safety_timeout = std::chrono::ceil<std::chrono::seconds>(plan.max_freeze) + k_safety_margin;
+    return std::nullopt;
+  }
+
+  // Its system, its file systems, and whether it lets itself be frozen: why it does not.
+  std::optional<Error> ask_agent(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
+    const kube::Call once{.deadline = call_.deadline, .repeat = false};
+    const Result<kubevirt::GuestInfo> info = kubevirt::guest_info(client_, {vmi.ns, vmi.name}, once, stop_);
+    if (!info.ok()) {
+      plan.warnings.push_back("what the guest agent says of the guest is not known: " + info.error().message());
+      return std::nullopt;
+    }
+    if (!info->os_id.empty()) plan.guest_os = info->os_id;
+    plan.target.windows = may_be_windows(plan.guest_os);
+    add_file_systems(vmi, *info, plan.disks);
+    if (info->disabled.empty()) return std::nullopt;
+    return Error(ErrorCode::precondition, what + " cannot be frozen: its agent lacks or does not allow " + base::join(info->disabled, ", "),
+                 "allow these commands in the guest's qemu-ga configuration (block-rpcs, allow-rpcs), and restart the agent");
+  }
+
+  // The rows of kubectl-vmbackup-levels(7), as far as a plan can see.
+  static void judge_best(SnapshotPlan& plan) {
+    if (plan.refusal) return;
+    const auto included = std::count_if(plan.disks.begin(), plan.disks.end(), [](const DiskReport& disk) { return disk.included; });
+    const Level unfrozen = included == 1 ? Level::crash : Level::per_disk;
+    const auto cap = [&plan](Level level, std::string why) {
+      if (stronger(plan.best, level)) plan.best = level;
+      plan.best_because.push_back(std::move(why));
+    };
+    plan.best = plan.running ? Level::filesystem : Level::offline;
+    if (plan.running && plan.hold == kubevirt::Hold::none) cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
+    for (const DiskReport& disk : plan.disks) {
+      if (!disk.included) continue;
+      const bool frozen = plan.hold != kubevirt::Hold::none;
+      if (frozen && !disk.accepted_raw && !disk.file_system.value_or(false)) {
+        cap(unfrozen, "a freeze does not reach disk " + disk.name + ": " +
+                          (disk.file_system ? "the agent lists no file system on it" : "whether the agent lists a file system on it is not known"));
+      }
+      if (plan.running && disk.shared.value_or(false)) {
+        cap(Level::per_disk, "the claim " + disk.claim + " of disk " + disk.name + " is also mounted by another running VM");
+      }
+    }
+  }
+
+  kube::Client& client_;
+  const SnapshotRequest& request_;
+  const std::string version_;
+  const kube::Call call_;
+  const std::stop_token& stop_;
+  Instances instances_;
+  std::map<std::string, std::string> lacking_;  // by namespace: the right that is missing for a freeze; empty: none is
+};
+
 }  // namespace
 
 bool SnapshotPlan::complete() const {
   return std::all_of(disks.begin(), disks.end(), [](const DiskReport& disk) { return disk.included || !disk.counts; });
 }
 
-Result<SnapshotPlan> plan_snapshot(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
+Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
                                    const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
   if (!version.ok()) return version.error();
-
-  const kube::Name name{request.ns, request.vm};
-  const std::string what = kubevirt::describe(kubevirt::virtual_machines(), name);
-  const Result<json::Value> object = client.get(kubevirt::virtual_machines(), name, call, stop);
-  if (!object.ok()) {
-    if (object.error().code() == ErrorCode::not_found) {
-      return not_found_with_suggestion(client, kubevirt::virtual_machines(), name, object.error(), call, stop);
-    }
-    return object.error();
+  Result<Selected> selected = select_vms(client, request.selection, call, stop);
+  if (!selected.ok()) return selected.error();
+  const std::vector<VirtualMachine>& vms = selected->vms;
+  if (!request.name.empty() && vms.size() > 1) {
+    return Error(ErrorCode::usage, "--name was given for " + std::to_string(vms.size()) + " VMs: a name is for one snapshot",
+                 "leave --name away: each snapshot is named after its VM and the run");
   }
-  const Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
-  if (!vm.ok()) return vm.error();
-  const bool ended = snapshot_has_ended(client, *version, *vm, call, stop);
-  if (Result<void> fit = check_vm(*vm, what, ended); !fit.ok()) return fit.error();
-
-  SnapshotPlan plan;
-  plan.api_version = *version;
-  plan.vm_uid = vm->uid;
-  plan.snapshot.ns = request.ns;
-  plan.snapshot.vm = request.vm;
-  plan.snapshot.name = request.name.empty() ? snapshot_name(request.vm, request.run) : request.name;
-  if (request.failure_deadline) plan.snapshot.failure_deadline = base::format_duration(*request.failure_deadline);
-  plan.snapshot.deletion_policy = request.deletion_policy;
-  plan.snapshot.labels = {{k_managed_by_label, k_managed_by}, {k_run_label, request.run}};
-  plan.snapshot.annotations = {{k_tool_version_annotation, tool_version()}};
-  for (const kubevirt::Volume& volume : vm->volumes) {
-    if (volume.kind != kubevirt::Volume::Kind::configuration) plan.disks.push_back(plan_disk(volume, *vm));
-  }
-  if (Result<void> added = add_instance(client, plan, call, stop); !added.ok()) return added.error();
-  if (Result<void> fit = check_disks(plan.disks, what); !fit.ok()) return fit.error();
-  warn_of_left_out(plan);
-  return plan;
+  SnapshotSet set{request.run, *version, {}, std::move(selected->passed_over)};
+  Planner planner(client, request, *version, deadline, stop);
+  if (Result<void> read = planner.read(vms); !read.ok()) return read.error();
+  set.plans.resize(vms.size());
+  base::for_each_parallel(vms.size(), k_at_once, [&](std::size_t i) { set.plans[i] = planner.plan(vms[i]); });
+  return set;
 }
 
 SnapshotItem item_of(const SnapshotPlan& plan) {
@@ -195,7 +438,8 @@ SnapshotItem item_of(const SnapshotPlan& plan) {
   item.ns = plan.snapshot.ns;
   item.vm = plan.snapshot.vm;
   item.name = plan.snapshot.name;
-  item.outcome = Outcome::planned;
+  item.outcome = plan.refusal ? Outcome::failed : Outcome::planned;
+  item.error = plan.refusal;
   item.complete = plan.complete();
   item.disks = plan.disks;
   item.deletion_policy = plan.snapshot.deletion_policy.empty() ? "Delete" : plan.snapshot.deletion_policy;

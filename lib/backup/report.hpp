@@ -29,6 +29,20 @@ struct DiskReport {
   std::optional<base::WallTime> cut_time;
   std::optional<bool> ready;
   std::string error;
+  std::optional<bool> file_system;  // the agent lists a mounted file system on it; none: not asked, or it cannot be told
+  bool accepted_raw = false;        // the user said that it needs none
+  std::optional<bool> shared;       // another running VM mounts its claim; none: not known
+};
+
+// How a guest was made to stand still for its snapshot.
+struct FreezeFacts {
+  std::string by;                                // "freeze" (this program), "controller" (KubeVirt)
+  std::optional<base::WallTime> sent;            // our freeze
+  std::optional<base::WallTime> confirmed;       // it was answered: frozen
+  std::optional<base::WallTime> thaw_confirmed;  // the guest is known to be let go
+  std::optional<double> window_seconds;          // from the freeze sent to the thaw confirmed
+  std::string thawed_by;                         // in words
+  bool held = false;                             // it may still be frozen, and should not be
 };
 
 // One VirtualMachineSnapshot, or the failed try to make one.
@@ -55,6 +69,7 @@ struct SnapshotItem {
   std::optional<base::WallTime> created;        // metadata.creationTimestamp
   std::optional<base::WallTime> creation_time;  // all cuts made
   std::optional<double> seconds;                // from our create sent to the end of our wait
+  std::optional<FreezeFacts> freeze;            // of snapshots that this run took of a guest with an agent
   std::string obstacle;                         // what the server says stands in the way, if anything
   std::vector<std::string> left;                // what was left in the cluster: "VirtualMachineSnapshot prod/db-0-..., InProgress"
   std::optional<base::Error> error;

@@ -20,6 +20,17 @@ std::string make_run_id(base::WallTime now, unsigned random) {
   return id;
 }
 
+bool is_run_id(const std::string& text) {
+  const std::string form = "00000000-000000-xxxx";
+  if (text.size() != form.size()) return false;
+  for (std::size_t i = 0; i < form.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    const bool fits = form[i] == '-' ? text[i] == '-' : digit || (form[i] == 'x' && text[i] >= 'a' && text[i] <= 'z');
+    if (!fits) return false;
+  }
+  return true;
+}
+
 std::string snapshot_name(const std::string& vm, const std::string& run) {
   if (vm.size() <= k_most_of_vm_name) return vm + "-" + run;
   // Room for "-" and the hash inside the same 36 characters; a cut that ends in "-" or "." would still be a valid name with what follows,

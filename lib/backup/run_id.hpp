@@ -15,6 +15,9 @@ inline constexpr const char* k_tool_version_annotation = "kubectl-vmbackup/tool-
 // "<UTC yyyymmdd-hhmmss>-<4>", the last four letters or digits drawn from `random`.
 std::string make_run_id(base::WallTime now, unsigned random);
 
+// Whether the text has that form.
+bool is_run_id(const std::string& text);
+
 // VM name cut to 36, "-", run id; with an 8-hex hash of the whole VM name when it was cut. At most 63 characters.
 std::string snapshot_name(const std::string& vm, const std::string& run);
 

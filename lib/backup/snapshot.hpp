@@ -1,16 +1,20 @@
-// Taking one VirtualMachineSnapshot: look, plan, create, follow to an end.
+// Taking VirtualMachineSnapshots, of one VM or of thousands: look, plan, hold the guests, create, follow to an end, keep the evidence.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "backup/events.hpp"
+#include "backup/ground.hpp"
 #include "backup/report.hpp"
+#include "backup/select.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "kube/client.hpp"
-#include "kubevirt/virtual_machine.hpp"
+#include "kubevirt/evidence.hpp"
 #include "kubevirt/vm_snapshot.hpp"
 
 namespace vmbackup::backup {
@@ -18,16 +22,30 @@ namespace vmbackup::backup {
 // How far a wait goes. `cut`: phase Succeeded, all disks are cut. `ready`: readyToUse as well.
 enum class WaitFor { ready, cut, none };
 
+// Who is to make a running guest stand still. automatic: freeze where an agent is connected and we may freeze and thaw, else controller.
+enum class HoldWish { automatic, controller, freeze };
+
+// How long a guest stands still at the most before its snapshot is given up: a freeze of Windows is over after 10 s whatever we do.
+inline constexpr base::Duration k_max_freeze_windows = std::chrono::seconds(10);
+inline constexpr base::Duration k_max_freeze = std::chrono::seconds(60);
+// By how much the safety timer outlasts that: the time that giving up may take.
+inline constexpr std::chrono::seconds k_safety_margin{10};
+
 struct SnapshotRequest {
-  std::string ns;
-  std::string vm;
+  Selection selection;
   std::string run;                                 // run id, see run_id.hpp
-  std::string name;                                // object name; "" = made from VM and run
+  bool resumes = false;                            // the run was begun before
+  std::string name;                                // object name, for one VM only; "" = made from VM and run
   std::optional<base::Duration> failure_deadline;  // at least 1 s; none: KubeVirt's 5m
   std::string deletion_policy;                     // "" = KubeVirt's Delete
+  std::vector<std::pair<std::string, std::string>> labels;
+  HoldWish hold = HoldWish::automatic;
+  std::optional<base::Duration> max_freeze;
+  bool probe = false;                   // ask the agents of frozen guests live
+  std::vector<std::string> accept_raw;  // disks that need no file system
 };
 
-// What will be done, computed before anything is changed; printable, comparable; the whole content of --dry-run.
+// What will be done with one VM, computed before anything is changed; printable, comparable; the whole content of --dry-run.
 struct SnapshotPlan {
   kubevirt::NewVmSnapshot snapshot;
   std::string api_version;  // of snapshot.kubevirt.io
@@ -35,32 +53,66 @@ struct SnapshotPlan {
   bool running = false;
   std::optional<bool> agent_connected;  // none: not running, or VirtualMachineInstances may not be read
   bool paused = false;
-  std::vector<DiskReport> disks;      // included = KubeVirt is expected to include it
-  std::vector<std::string> warnings;  // one sentence each
+  HoldTarget target;                                      // the instance; vmi_uid is empty where none runs or may be read
+  std::string guest_os;                                   // guestOSInfo.id
+  kubevirt::Hold hold = kubevirt::Hold::none;             // who will make the guest stand still
+  base::Duration max_freeze{};                            // where we hold it
+  std::chrono::seconds safety_timeout{};                  // likewise
+  bool probe = false;
+  bool insists = false;   // where the freeze fails, no snapshot is taken
+  bool resumes = false;   // it may have been created by an earlier part of the run
+  bool may_thaw = false;  // we have the right to let it go
+  std::vector<DiskReport> disks;                          // included = KubeVirt is expected to include it
+  std::vector<std::string> warnings;                      // one sentence each
+  Level best = Level::unknown;                            // the strongest level that can come of it
+  std::vector<std::string> best_because;                  // why it cannot be stronger
+  std::optional<base::Error> refusal;                     // nothing may be created for this VM
   bool complete() const;
 };
 
-// Reads the API versions, the VM and its instance. Sends nothing that changes anything.
-// not_found: no such VM (with "did you mean"); precondition: no snapshot API, no disk can be snapshotted, more than one VolumeSnapshotClass
-// fits, the VM is being deleted; conflict: another snapshot or a restore of this VM is under way; else what the client says.
-base::Result<SnapshotPlan> plan_snapshot(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
+struct SnapshotSet {
+  std::string run;
+  std::string api_version;
+  std::vector<SnapshotPlan> plans;  // by namespace and name
+  std::vector<PassedOver> passed_over;
+};
+
+// Reads the API versions, the VMs, their instances and agents. Sends nothing that changes anything.
+// Errors of the whole: as select_vms; precondition: no snapshot API; usage: `name` with several VMs. Refusals, kept per VM:
+//   precondition  no disk can be snapshotted, more than one VolumeSnapshotClass fits, the VM is being deleted, no agent for a freeze
+//   conflict      another snapshot or a restore of this VM is under way
+//   forbidden     a freeze was asked for, and we may not freeze or not thaw
+base::Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
                                          const std::stop_token& stop);
 
-// Sends the create with server-side dry run. The same errors as the create of take_snapshot.
+// Sends the create with server-side dry run. The same errors as that of take_snapshots.
 base::Result<void> rehearse_snapshot(kube::Client& client, const SnapshotPlan& plan, const base::Deadline& deadline,
                                      const std::stop_token& stop);
 
-// Creates the planned snapshot and follows it to `wait`. Never fails as a call: the item holds the outcome, with item.error
-//   already_exists  the name is taken, by us or by others (said which); nothing was created
-//   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen
-//   not_found       deleted by someone while we waited, or replaced under the same name
-//   timeout         the deadline passed, the object still exists; cancelled: stop was requested
-//   or what the client said. Where the object was left behind, item.left names it with its state.
-// Stop and deadline end the wait only: KubeVirt goes on by itself, and thaws the guest itself.
-SnapshotItem take_snapshot(kube::Client& client, base::Clock& clock, Observer& observer, const SnapshotPlan& plan, WaitFor wait,
-                           const base::Deadline& deadline, const std::stop_token& stop);
+struct TakeOptions {
+  WaitFor wait = WaitFor::ready;
+  std::size_t parallel = 4;              // guests that are held, or whose snapshots are not cut yet, at once
+  bool events = true;                    // tell the outcome as an Event on the VM
+  std::optional<Level> require;          // for delete_weaker
+  bool delete_weaker = false;            // remove a snapshot that does not meet `require`
+  std::function<void(const std::string&)> note;  // a sentence that is worth no warning; from any thread, one at a time
+};
 
-// The plan as a report item (outcome planned), for --dry-run.
+// Takes all planned snapshots and follows them to `wait`; one item per plan, in their order. Never fails as a call: each item holds its
+// outcome, with item.error
+//   already_exists  the name is taken, by us or by others (said which); nothing was created
+//   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen; or the guest could not be frozen
+//   not_found       deleted by someone while we waited, or replaced under the same name
+//   timeout         the deadline passed, the object still exists; or the guest would have stood still for too long, and it was removed
+//   cancelled       stop was requested
+//   or what the client said. Where the object was left behind, item.left names it with its state.
+// A guest that we hold is let go on every path, and item.freeze says whether that was confirmed. Giving up a snapshot whose guest we hold
+// deletes it first: a guest that is thawed before would be cut all the same. Where KubeVirt's controller holds the guest, stop and deadline
+// end the wait only.
+std::vector<SnapshotItem> take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options,
+                                         const base::Deadline& deadline, const std::stop_token& stop);
+
+// The plan as a report item (outcome planned, or failed where it is refused), for --dry-run.
 SnapshotItem item_of(const SnapshotPlan& plan);
 
 }  // namespace vmbackup::backup

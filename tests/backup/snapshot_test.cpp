@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backup/run_id.hpp"
+#include "backup/take_one.hpp"
 #include "kubevirt/resources.hpp"
 #include "support/fake_clock.hpp"
 #include "support/fake_cluster.hpp"
@@ -33,17 +34,19 @@ struct Story {
     for (const json::Value& object : test::manifest_of(vm)) cluster.apply(object);
     cluster.settle();
     cluster.forget_requests();
-    request.ns = "prod";
-    request.vm = "db-0";
+    request.selection.ns = "prod";
+    request.selection.names = {"db-0"};
     request.run = "20260102-030405-0000";
   }
 
   base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
-  base::Result<backup::SnapshotPlan> plan() { return backup::plan_snapshot(cluster, request, in(2min), {}); }
+  base::Result<backup::SnapshotPlan> plan() { return test::plan_one(cluster, request, in(2min)); }
   backup::SnapshotItem take(backup::WaitFor wait = backup::WaitFor::ready, base::Duration timeout = 30min) {
     const base::Result<backup::SnapshotPlan> planned = plan();
     REQUIRE_MESSAGE(planned.ok(), (planned.ok() ? "" : planned.error().message()));
-    return backup::take_snapshot(cluster, clock, recorder, *planned, wait, in(timeout), stop.get_token());
+    backup::TakeOptions take_how = how;
+    take_how.wait = wait;
+    return test::take_one(cluster, clock, recorder, *planned, take_how, in(timeout), stop.get_token());
   }
   std::size_t snapshots() const { return cluster.list_all(kubevirt::vm_snapshots("v1beta1")).size(); }
   kube::Name snapshot_name() const { return {"prod", backup::snapshot_name("db-0", request.run)}; }
@@ -51,6 +54,7 @@ struct Story {
   test::FakeClock clock;
   test::FakeCluster cluster;
   backup::SnapshotRequest request;
+  backup::TakeOptions how{.events = false};
   Recorder recorder;
   std::stop_source stop;
 };
@@ -59,6 +63,7 @@ TEST_CASE("a running VM with an agent: ready, its disks cut, KubeVirt's words ke
   Story story({.volumes = {"root", "data"}});
   const backup::SnapshotItem item = story.take();
   CHECK(item.outcome == backup::Outcome::done);
+  if (item.error) MESSAGE(item.error->message());
   CHECK_FALSE(item.error.has_value());
   CHECK(item.phase == "Succeeded");
   CHECK(item.ready_to_use);
@@ -100,7 +105,7 @@ TEST_CASE("without an agent, and stopped: the indications say so, the plan warns
 
 TEST_CASE("a VM that is not there is refused before anything is created, with the nearest name") {
   Story story;
-  story.request.vm = "db-O";
+  story.request.selection.names = {"db-O"};
   const base::Result<backup::SnapshotPlan> plan = story.plan();
   REQUIRE_FALSE(plan.ok());
   CHECK(plan.error().code() == ErrorCode::not_found);
@@ -178,8 +183,7 @@ TEST_CASE("a create whose answer was lost is found again by its run, not made tw
   REQUIRE(plan.ok());
   // The first try as it was executed by the server; its answer never arrived.
   REQUIRE(story.cluster.create(kubevirt::vm_snapshots("v1beta1"), "prod", kubevirt::encode(plan->snapshot, "v1beta1"), {}, {}).ok());
-  const backup::SnapshotItem item =
-      backup::take_snapshot(story.cluster, story.clock, story.recorder, *plan, backup::WaitFor::ready, story.in(5min), {});
+  const backup::SnapshotItem item = test::take_one(story.cluster, story.clock, story.recorder, *plan, story.how, story.in(5min));
   CHECK(item.outcome == backup::Outcome::done);
   CHECK(story.snapshots() == 1);
 }

@@ -155,25 +155,39 @@ TEST_CASE("decisions of forget: what would go, what went, what failed") {
   CHECK(cli::exit_code_of(report, 0) == cli::ExitCode::failed);
 }
 
-TEST_CASE("a plan") {
+TEST_CASE("plans, one after the other; what is refused is left to its error") {
   backup::SnapshotPlan plan;
   plan.snapshot.ns = "prod";
   plan.snapshot.vm = "db-0";
   plan.snapshot.name = "db-0-nightly";
   plan.running = true;
-  plan.agent_connected = false;
+  plan.agent_connected = true;
+  plan.hold = kubevirt::Hold::freeze;
+  plan.max_freeze = std::chrono::seconds(10);
+  plan.safety_timeout = std::chrono::seconds(20);
+  plan.best = backup::Level::crash;
+  plan.best_because = {"a freeze does not reach disk root: the agent lists no file system on it"};
   plan.disks = good_item().disks;
-  CHECK(cli::plan_text(plan, true) ==
-        "Would create VirtualMachineSnapshot prod/db-0-nightly; the server would accept it; nothing was changed\n"
-        "\n"
-        "VM:                db-0 (running, no guest agent)\n"
-        "Disks:             1/1\n"
-        "Failure deadline:  5m\n"
-        "Deletion policy:   Delete\n"
-        "\n"
-        "DISK    CLAIM       SOURCE          INCLUDED   REASON\n"
-        "root    db-0-root   dataVolume      true       <none>\n"
-        "tools   <none>      containerDisk   false      containerDisk keeps nothing over a restart\n");
+  plan.disks[0].file_system = false;
+  backup::SnapshotPlan refused = plan;
+  refused.refusal = base::Error(base::ErrorCode::conflict, "busy");
+  backup::SnapshotReport report;
+  report.items = {backup::item_of(plan), backup::item_of(refused), backup::item_of(plan)};
+  const std::string one =
+      "Would create VirtualMachineSnapshot prod/db-0-nightly; the server would accept it; nothing was changed\n"
+      "\n"
+      "VM:                db-0 (running, guest agent connected)\n"
+      "Hold:              freeze: for at most 10s, safety timer 20s\n"
+      "Best level:        crash\n"
+      "Because:           a freeze does not reach disk root: the agent lists no file system on it\n"
+      "Disks:             1/1\n"
+      "Failure deadline:  5m\n"
+      "Deletion policy:   Delete\n"
+      "\n"
+      "DISK    CLAIM       SOURCE          INCLUDED   FILESYSTEM   REASON\n"
+      "root    db-0-root   dataVolume      true       false        <none>\n"
+      "tools   <none>      containerDisk   false      <none>       containerDisk keeps nothing over a restart\n";
+  CHECK(cli::plans_text({{}, {}, {plan, refused, plan}, {}}, report, true) == one + "\n" + one);
 }
 
 TEST_CASE("deletions") {

@@ -1,0 +1,332 @@
+#include "backup/snapshot_job.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "backup/consistency.hpp"
+#include "backup/evidence.hpp"
+#include "backup/inventory.hpp"
+#include "backup/snapshot_create.hpp"
+#include "kubevirt/resources.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+// The poll of virt-launcher is 5 s old at the most; then its word reaches the VMI.
+constexpr base::Duration k_stale = std::chrono::seconds(7);
+constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
+// A delete that is not answered by then does not keep a guest waiting.
+constexpr base::Duration k_delete_first = std::chrono::seconds(2);
+constexpr base::Duration k_delete_limit = std::chrono::seconds(30);
+constexpr base::Duration k_record_limit = std::chrono::seconds(10);
+// Offsets are whole milliseconds: what ends a window has to lie beyond the rounding.
+constexpr base::Duration k_beyond = std::chrono::milliseconds(2);
+
+bool is_included(const DiskReport& disk) { return disk.included; }
+
+}  // namespace
+
+SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, const SnapshotPlan& plan, const TakeOptions& options)
+    : ground_(ground), guests_(guests), plan_(plan), options_(options), item_(item_of(plan)), begin_(ground.clock.now()),
+      wall_begin_(ground.clock.wall_now()) {
+  seen_.hold = plan.hold;
+  item_.reasons.clear();
+  item_.complete = false;
+}
+
+base::WallTime SnapshotJob::wall(base::TimePoint when) const { return wall_begin_ + (when - begin_); }
+
+void SnapshotJob::fail(const Error& error) {
+  item_.outcome = Outcome::failed;
+  item_.error = error;
+}
+
+base::TimePoint SnapshotJob::too_long() const {
+  return holds() && guard_->record().sent ? *guard_->record().sent + plan_.max_freeze : base::TimePoint::max();
+}
+
+void SnapshotJob::see_cut(const std::string& disk, base::TimePoint when) {
+  const std::lock_guard lock(mutex_);
+  cuts_.try_emplace(disk, when);
+}
+
+// ---- the guest and the create ----
+
+void SnapshotJob::start(const base::Deadline& deadline, const std::stop_token& stop) {
+  begin_ = ground_.clock.now();
+  wall_begin_ = ground_.clock.wall_now();
+  if (plan_.resumes && take_up(deadline, stop)) return;
+  if (guests_ != nullptr && plan_.running) settle_guest(deadline, stop);
+  if (!failed() && guests_ != nullptr && seen_.hold == kubevirt::Hold::freeze && !hold_guest(deadline, stop)) return;
+  if (!failed()) create(deadline, stop);
+  if (failed() && guard_) static_cast<void>(guard_->release());
+  if (failed()) add_facts();
+}
+
+// What an earlier part of the run created is followed as it is, and its guest is not touched.
+bool SnapshotJob::take_up(const base::Deadline& deadline, const std::stop_token& stop) {
+  const Result<std::optional<kubevirt::VmSnapshot>> found = find_own_snapshot(ground_.client, plan_, {.deadline = deadline}, stop);
+  if (found.ok() && !*found) return false;
+  taken_up_ = true;
+  seen_.hold = kubevirt::Hold::none;
+  if (!found.ok()) {
+    fail(found.error());
+    return true;
+  }
+  created_ = **found;
+  item_.uid = created_.uid;
+  return true;
+}
+
+// Right after a thaw the status still says frozen for some seconds, and right after a snapshot the VM is still locked: KubeVirt would not
+// freeze then, and we could not tell whose freeze it is.
+void SnapshotJob::settle_guest(const base::Deadline& deadline, const std::stop_token& stop) {
+  const kube::Name& vm = plan_.target.vm;
+  const base::Deadline fresh = base::Deadline::after(ground_.clock, k_stale).sooner(deadline);
+  for (;;) {
+    const GuestHistory guest = guests_->history(vm);
+    const bool frozen = !guest.frozen.empty() && guest.frozen.back().on;
+    const std::string other = guest.snapshots.empty() ? std::string() : guest.snapshots.back().name;
+    if (!frozen && (other.empty() || other == plan_.snapshot.name)) return;
+    const std::string what = "VM " + vm.ns + "/" + vm.name;
+    if (fresh.passed(ground_.clock)) {
+      // Where KubeVirt holds the guest, a freeze of somebody else only makes the level weaker.
+      if (other.empty() && seen_.hold != kubevirt::Hold::freeze) return;
+      if (!other.empty()) {
+        return fail(Error(ErrorCode::conflict, what + " has a snapshot under way: " + other,
+                          "wait for it with: kubectl vmbackup wait vmsnapshot/" + other + " -n " + vm.ns));
+      }
+      return fail(Error(ErrorCode::conflict, what + " is frozen already, by somebody else or by an earlier run; nothing was created",
+                        "let it go with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns));
+    }
+    if (!ground_.clock.sleep_until(ground_.clock.now() + k_look_again, stop)) {
+      return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of " + what + " was created"));
+    }
+  }
+}
+
+// False: it failed, and so does the snapshot.
+bool SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
+  const Result<void> frozen = freeze(deadline, stop);
+  if (frozen.ok()) return true;
+  const Result<void> released = guard_->release();
+  seen_.freeze = guard_->record();
+  const bool over = stop.stop_requested() || deadline.passed(ground_.clock);
+  if (plan_.insists || over || !released.ok()) {
+    fail(released.ok() ? frozen.error() : released.error());
+    add_facts();
+    return false;
+  }
+  const std::string why = "the guest could not be frozen, so the freeze is left to KubeVirt: " + frozen.error().message();
+  ground_.observer.on({Event::Kind::warning, item_.ns, item_.vm, item_.name, {}, why, ground_.clock.wall_now()});
+  remarks_.push_back(why);
+  seen_.hold = kubevirt::Hold::controller;
+  seen_.thawed_before = true;
+  guard_.reset();
+  probe_.reset();
+  return true;
+}
+
+Result<void> SnapshotJob::freeze(const base::Deadline& deadline, const std::stop_token& stop) {
+  const HoldTarget& target = plan_.target;
+  guard_ = std::make_unique<FreezeGuard>(ground_.client, ground_.clock, ground_.observer, ground_.debts,
+                                         GuardTarget{target.vm, target.vmi_uid}, plan_.safety_timeout);
+  if (plan_.probe) {
+    kubevirt::VirtualMachineInstance instance;
+    instance.ns = target.vm.ns;
+    instance.name = target.vm.name;
+    instance.uid = target.vmi_uid;
+    instance.node = target.node;
+    probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, std::vector<kubevirt::VirtualMachineInstance>{instance});
+    const std::vector<Result<void>> found = probe_->prepare(deadline, stop);
+    if (!found.front().ok()) return found.front().error().wrap("its agent cannot be asked live");
+  }
+  guests_->mark(target.vm);
+  const Result<void> frozen = guard_->freeze(stop);
+  if (!frozen.ok() || !probe_) return frozen;
+  probe_->ask();
+  if (probe_->word(0).thawed) return Error(ErrorCode::internal, "it answered that it is frozen, and its agent says that it is not");
+  probe_->begin();
+  return {};
+}
+
+void SnapshotJob::create(const base::Deadline& deadline, const std::stop_token& stop) {
+  seen_.create_sent = ground_.clock.now();
+  seen_.create_wall = ground_.clock.wall_now();
+  Result<kubevirt::VmSnapshot> created = create_snapshot(ground_.client, plan_, {.deadline = deadline}, stop);
+  item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
+  if (!created.ok()) {
+    fail(created.error());
+    if (!may_exist(created.error())) return;
+    item_.left.push_back("VirtualMachineSnapshot " + item_.ns + "/" + item_.name + ", perhaps: the server did not say whether it was made");
+    item_.error = created.error().with_hint("see whether it exists: " + command_for("show ", plan_.snapshot));
+    return;
+  }
+  created_ = std::move(*created);
+  item_.uid = created_.uid;
+  ground_.observer.on({Event::Kind::created, item_.ns, item_.vm, item_.name, {}, created_.uid, ground_.clock.wall_now()});
+}
+
+// ---- letting go ----
+
+void SnapshotJob::let_go() {
+  if (probe_) probe_->end();
+  if (probe_) seen_.probe = probe_->word(0);
+  if (guard_) static_cast<void>(guard_->release());
+}
+
+void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts) {
+  SnapshotItem shown = assemble(parts ? *parts : SnapshotParts{created_, {}, {}, plan_.disks});
+  const base::Deadline first = base::Deadline::after(ground_.clock, k_delete_first);
+  const kube::Resource resource = kubevirt::vm_snapshots(plan_.api_version);
+  static_cast<void>(ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = item_.uid, .propagation = {}}, {.deadline = first}, {}));
+  let_go();
+  const base::Deadline rest = base::Deadline::after(ground_.clock, k_delete_limit);
+  const DeleteItem gone =
+      delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(shown, plan_.api_version), true, rest, {});
+  shown.outcome = Outcome::failed;
+  shown.complete = false;
+  item_ = std::move(shown);
+  if (!gone.error) item_.uid.clear();
+  item_.outcome = Outcome::failed;
+  const std::string what = kubevirt::describe(resource, {item_.ns, item_.name});
+  if (gone.error) item_.left.push_back(what + ", which could not be deleted: " + gone.error->message());
+  item_.error = Error(code, why + (gone.error ? ": " + what + " is of no use" : ": " + what + " was deleted"));
+  if (gone.error) item_.error = item_.error->with_hint("remove it with: " + command_for("delete ", plan_.snapshot));
+  item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
+  add_facts();
+}
+
+// A guest that KubeVirt froze and perhaps did not thaw: after a failure, or where its agent went away in the middle.
+void SnapshotJob::thaw_after_controller(bool succeeded) {
+  if (guests_ == nullptr || seen_.hold != kubevirt::Hold::controller || !plan_.may_thaw) return;
+  const Sight sight = guests_->look(plan_.target.vm);
+  if (sight.instance_ended || (succeeded && !sight.agent_lost)) return;
+  afterwards_.emplace();
+  static_cast<void>(
+      backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, plan_.target.vmi_uid}, *afterwards_));
+}
+
+// ---- evidence ----
+
+// Takes no stop token: what was cut before a signal keeps its evidence.
+void SnapshotJob::record(SnapshotParts parts) {
+  recorded_ = true;
+  if (guests_ == nullptr || parts.snapshot.phase != kubevirt::SnapshotPhase::succeeded) return;
+  if (taken_up_) {
+    // Nobody saw here what was seen then: it was kept, or there is less to show.
+    item_ = assemble(parts);
+    add_level(parts, false, item_);
+    judged_ = item_.judged;
+    if (options_.delete_weaker) remove_weaker();
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.cuts = cuts_;
+  }
+  base::TimePoint last = seen_.taken.value_or(seen_.create_sent);
+  for (const auto& [disk, when] : seen_.cuts) last = std::max(last, when);
+  ground_.clock.sleep_until(last + k_beyond, {});
+  thaw_after_controller(true);
+  if (guard_) seen_.freeze = guard_->record();
+  seen_.guest = guests_->history(plan_.target.vm);
+  seen_.unbroken = guests_->look(plan_.target.vm).unbroken;
+  seen_.until = ground_.clock.now();
+  item_ = assemble(parts);
+  add_facts();
+  const kubevirt::Evidence evidence = evidence_from(seen_, plan_, parts);
+  const base::Deadline deadline = base::Deadline::after(ground_.clock, k_record_limit);
+  const Result<void> kept =
+      record_evidence(ground_.client, plan_.api_version, {item_.ns, item_.name}, evidence, {.deadline = deadline}, {});
+  judge(evidence, kept.ok() ? std::string() : kept.error().message());
+  if (options_.delete_weaker) remove_weaker();
+}
+
+void SnapshotJob::judge(const kubevirt::Evidence& evidence, const std::string& unrecorded) {
+  if (!unrecorded.empty()) remarks_.push_back("the evidence could not be kept, so that later only less can be shown: " + unrecorded);
+  Verdict verdict = verdict_of({EvidenceSource::recorded, evidence, {}});
+  judged_ = std::make_shared<const Judged>(Judged{std::move(verdict), EvidenceSource::recorded, evidence});
+}
+
+void SnapshotJob::remove_weaker() {
+  const Level required = options_.require.value_or(Level::unknown);
+  if (meets(judged_->verdict.level, required, judged_->evidence)) return;
+  const base::Deadline deadline = base::Deadline::after(ground_.clock, k_delete_limit);
+  const DeleteItem gone = delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(item_, plan_.api_version), true,
+                                          deadline, {});
+  removed_ = !gone.error;
+  remarks_.push_back(removed_ ? "it was deleted again (--delete-weaker): it is " + std::string(to_string(judged_->verdict.level)) + ", not " +
+                                    to_string(required)
+                              : "it is weaker than asked and could not be deleted: " + gone.error->message());
+}
+
+// ---- the end ----
+
+void SnapshotJob::add_facts() {
+  if (plan_.hold == kubevirt::Hold::none || guests_ == nullptr || taken_up_) return;
+  FreezeFacts facts;
+  const std::optional<FreezeRecord> own = guard_ ? std::optional(guard_->record()) : seen_.freeze;
+  facts.by = kubevirt::to_string(seen_.hold);
+  for (const std::optional<FreezeRecord>& record : {own, afterwards_}) {
+    if (!record) continue;
+    facts.held = facts.held || record->not_thawed;
+    if (record->sent) facts.sent = wall(*record->sent);
+    if (record->confirmed) facts.confirmed = wall(*record->confirmed);
+    if (record->thawed) facts.thaw_confirmed = wall(*record->thawed);
+    if (record->thawed && record->sent) facts.window_seconds = base::to_seconds(*record->thawed - *record->sent);
+    if (record->thawed) facts.thawed_by = record->thawed_by;
+  }
+  if (facts.held && (!item_.error || item_.error->hint().find("thaw") == std::string::npos)) {
+    const std::optional<Error>& why = own && own->not_thawed ? own->not_thawed : afterwards_->not_thawed;
+    item_.outcome = Outcome::failed;
+    item_.error = why;
+  }
+  item_.freeze = std::move(facts);
+}
+
+void SnapshotJob::finish_unwatched() {
+  item_ = assemble({.snapshot = created_, .content = {}, .volume_snapshots = {}, .planned = plan_.disks});
+  item_.outcome = Outcome::done;
+  item_.left.push_back(state_in_words(created_));
+  item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
+}
+
+void SnapshotJob::finish(const SnapshotEnd& end) {
+  const std::string uid = item_.uid;
+  if (end.parts && !removed_) {
+    item_ = assemble(*end.parts);
+    for (const std::string& missing : end.unreadable) item_.reasons.push_back(missing);
+  }
+  item_.uid = uid;
+  item_.outcome = Outcome::done;
+  item_.error.reset();
+  if (removed_) item_.uid.clear();
+  if (!end.reached.ok() && !removed_) {
+    const Error& error = end.reached.error();
+    fail(error);
+    const bool by_itself = error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled;
+    if (by_itself && !recorded_) thaw_after_controller(false);
+    if (end.parts) {
+      item_.error = error.with_hint(next_step({plan_.snapshot.ns, plan_.snapshot.name}, &*end.parts, error));
+      const bool there = error.code() != ErrorCode::not_found || end.parts->snapshot.deleting;
+      if (there) item_.left.push_back(state_in_words(end.parts->snapshot));
+    }
+  } else if (std::none_of(item_.disks.begin(), item_.disks.end(), is_included)) {
+    item_.left.push_back(state_in_words(end.parts->snapshot));
+    fail(Error(ErrorCode::internal,
+               "VirtualMachineSnapshot " + item_.ns + "/" + item_.name + " is called " + item_.phase + " by KubeVirt but holds no disk",
+               "remove it with: " + command_for("delete ", plan_.snapshot)));
+  }
+  item_.reasons.insert(item_.reasons.end(), remarks_.begin(), remarks_.end());
+  item_.judged = judged_;
+  add_facts();
+  item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
+}
+
+}  // namespace vmbackup::backup

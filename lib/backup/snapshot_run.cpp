@@ -1,0 +1,328 @@
+// Many snapshots at once: one thread follows them all, a few others freeze, create, thaw and record.
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "backup/run_id.hpp"
+#include "backup/snapshot.hpp"
+#include "backup/snapshot_event.hpp"
+#include "backup/snapshot_job.hpp"
+#include "base/workers.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+// Threads beside those that hold guests: recording and telling must not wait for a freeze.
+constexpr std::size_t k_more_threads = 4;
+
+class SnapshotRun {
+ public:
+  SnapshotRun(const Ground& ground, const SnapshotSet& set, const TakeOptions& options, const base::Deadline& deadline,
+              const std::stop_token& stop)
+      : serial_(ground.observer), teller_(*this, serial_), ground_{ground.client, ground.clock, teller_, ground.debts}, set_(set),
+        options_(options), deadline_(deadline), stop_(stop),
+        watch_(ground.client, ground.clock, teller_, scope(), options.wait == WaitFor::cut ? Milestone::cut : Milestone::ready) {}
+
+  std::vector<SnapshotItem> run() {
+    watch_guests();
+    for (const SnapshotPlan& plan : set_.plans) {
+      Entry& entry = entries_.emplace_back();
+      entry.job = std::make_unique<SnapshotJob>(ground_, guests_.get(), plan, options_);
+      by_name_[{plan.snapshot.ns, plan.snapshot.name}] = &entry;
+      plan.refusal ? refuse(entry, *plan.refusal) : queue_.push_back(&entry);
+    }
+    // One VM needs no other thread: everything happens in its order.
+    workers_ = std::make_unique<base::Workers>(set_.plans.size() > 1 ? options_.parallel + k_more_threads : 0);
+    while (over_ < entries_.size()) turn();
+    workers_.reset();
+    std::vector<SnapshotItem> items;
+    for (Entry& entry : entries_) items.push_back(std::move(entry.job->item()));
+    return items;
+  }
+
+ private:
+  // What has happened to a VM; set by the following thread alone, but for `acting`'s end.
+  struct Entry {
+    std::unique_ptr<SnapshotJob> job;
+    int target = 0;
+    bool acting = false;    // a step of the job is under way elsewhere
+    bool started = false;   // start() has returned
+    bool slot = false;      // counts against `parallel`
+    bool taken = false;     // all its disks are cut
+    bool let_go = false;    // let_go() or give_up() has returned
+    bool given_up = false;
+    bool closing = false;   // the last step is under way or done
+    bool over = false;
+    std::optional<SnapshotParts> settled;
+    std::optional<SnapshotEnd> end;
+  };
+
+  // Passes on, and keeps when cuts were seen. Cuts are told on the following thread.
+  class Teller final : public Observer {
+   public:
+    Teller(SnapshotRun& run, Observer& to) : run_(run), to_(to) {}
+    void on(const Event& event) override {
+      if (event.kind == Event::Kind::cut) {
+        const auto found = run_.by_name_.find({event.ns, event.object});
+        if (found != run_.by_name_.end()) found->second->job->see_cut(event.disk, run_.ground_.clock.now());
+      }
+      to_.on(event);
+    }
+
+   private:
+    SnapshotRun& run_;
+    Observer& to_;
+  };
+
+  WatchScope scope() const {
+    WatchScope scope{.api_version = set_.api_version, .one = set_.plans.size() == 1, .ns = {}, .label_selector = {}};
+    if (scope.one) return scope;
+    std::set<std::string> spaces;
+    for (const SnapshotPlan& plan : set_.plans) spaces.insert(plan.snapshot.ns);
+    if (spaces.size() == 1) scope.ns = *spaces.begin();
+    scope.label_selector = std::string(k_run_label) + "=" + set_.run;
+    return scope;
+  }
+
+  void watch_guests() {
+    if (options_.wait == WaitFor::none) return;
+    std::vector<kube::Name> names;
+    for (const SnapshotPlan& plan : set_.plans) {
+      if (!plan.refusal) names.push_back(plan.target.vm);
+    }
+    if (names.empty()) return;
+    guests_ = std::make_unique<GuestWatch>(ground_.client, ground_.clock, names);
+    // Not told in time, they have not begun, and that is what the evidence will say.
+    static_cast<void>(guests_->begin(deadline_, stop_));
+  }
+
+  // One turn of the following thread: begin what can be begun, hear one thing, and see what follows from it.
+  void turn() {
+    take_done();
+    if (!ended_early_ && (stop_.stop_requested() || deadline_.passed(ground_.clock))) end_early();
+    begin_more();
+    for (Entry* entry : std::exchange(changed_, {})) advance(*entry);
+    if (over_ == entries_.size() || !changed_.empty() || has_done()) return;
+    if (std::optional<SnapshotEnd> step = watch_.step(next_look(), ended_early_ ? std::stop_token() : stop_)) take(*std::move(step));
+    check_windows();
+  }
+
+  base::Deadline next_look() const {
+    base::Deadline next = ended_early_ ? base::Deadline::never() : deadline_;
+    for (const Entry& entry : entries_) {
+      if (waits_for_cut(entry)) next = next.sooner(base::Deadline::at(entry.job->too_long()));
+    }
+    return next;
+  }
+
+  static bool waits_for_cut(const Entry& entry) {
+    return entry.started && !entry.acting && !entry.over && !entry.taken && !entry.end && entry.job->holds();
+  }
+
+  void check_windows() {
+    for (Entry& entry : entries_) {
+      if (!waits_for_cut(entry) || ground_.clock.now() < entry.job->too_long()) continue;
+      too_long_.insert(&entry);
+      watch_.give_up(entry.target, Error(ErrorCode::timeout, "the guest stood still for too long"));
+    }
+  }
+
+  // No more is begun; what is held is given up, and what is waited for is waited for no longer.
+  void end_early() {
+    ended_early_ = true;
+    const bool stopped = stop_.stop_requested();
+    const Error error(stopped ? ErrorCode::cancelled : ErrorCode::timeout, stopped ? "interrupted" : "the deadline passed");
+    for (Entry* entry : std::exchange(queue_, {})) {
+      const SnapshotPlan& plan = entry->job->plan();
+      refuse(*entry, Error(error.code(), error.message() + " before the snapshot of VM " + plan.snapshot.ns + "/" + plan.snapshot.vm +
+                                             " was begun; nothing was created for it"));
+    }
+    early_ = error;
+    watch_.give_up(error);
+  }
+
+  void refuse(Entry& entry, const Error& error) {
+    entry.job->fail(error);
+    entry.over = true;
+    ++over_;
+  }
+
+  void begin_more() {
+    while (!queue_.empty() && slots_ < std::max<std::size_t>(options_.parallel, 1)) {
+      Entry& entry = *queue_.front();
+      queue_.pop_front();
+      entry.slot = true;
+      ++slots_;
+      act(entry, [this, &entry] { entry.job->start(deadline_, stop_); });
+    }
+  }
+
+  // Has a step done, here or elsewhere; advance() is called after it.
+  void act(Entry& entry, const std::function<void()>& step) {
+    entry.acting = true;
+    workers_->post([this, &entry, step] {
+      step();
+      {
+        const std::lock_guard lock(mutex_);
+        done_.push_back(&entry);
+      }
+      watch_.wake();
+    });
+  }
+
+  bool has_done() {
+    const std::lock_guard lock(mutex_);
+    return !done_.empty();
+  }
+
+  void take_done() {
+    std::deque<Entry*> done;
+    {
+      const std::lock_guard lock(mutex_);
+      done.swap(done_);
+    }
+    for (Entry* entry : done) {
+      entry->acting = false;
+      if (!std::exchange(entry->started, true)) follow(*entry);
+      changed_.push_back(entry);
+    }
+  }
+
+  // After start().
+  void follow(Entry& entry) {
+    SnapshotJob& job = *entry.job;
+    if (job.failed() || options_.wait == WaitFor::none) return;
+    const kubevirt::NewVmSnapshot& snapshot = job.plan().snapshot;
+    entry.target = watch_.add({.name = {snapshot.ns, snapshot.name}, .uid = job.uid(), .vm = snapshot.vm, .planned = job.plan().disks}, true);
+    by_target_[entry.target] = &entry;
+    if (early_) watch_.give_up(entry.target, *early_);
+  }
+
+  void take(SnapshotEnd step) {
+    Entry& entry = *by_target_.at(step.target);
+    changed_.push_back(&entry);
+    switch (step.step) {
+      case SnapshotEnd::Step::taken:
+        entry.taken = true;
+        entry.job->see_taken(ground_.clock.now());
+        return;
+      case SnapshotEnd::Step::settled:
+        entry.settled = std::move(step.parts);
+        return;
+      case SnapshotEnd::Step::ended:
+        // Whoever waits for readiness in vain has the cuts all the same.
+        if (step.reached.ok()) entry.taken = true;
+        if (step.reached.ok() && !entry.settled && !entry.job->recorded()) entry.settled = step.parts;
+        entry.end = std::move(step);
+        return;
+    }
+  }
+
+  // What follows from all that has happened to the VM.
+  void advance(Entry& entry) {
+    SnapshotJob& job = *entry.job;
+    if (entry.acting || entry.over || !entry.started) return;
+    if (entry.closing) {
+      entry.over = true;
+      ++over_;
+      return;
+    }
+    if (entry.target == 0) return close(entry, [this, &job] {
+      if (!job.failed()) job.finish_unwatched();
+    });
+    if (!entry.let_go && job.holds() && (entry.taken || entry.end)) {
+      entry.let_go = true;
+      // A snapshot that may still be cut must be gone before its guest is let go.
+      if (!entry.taken && may_go_on(entry)) return give_up(entry);
+      return act(entry, [&job] { job.let_go(); });
+    }
+    if (entry.taken || entry.end) free_slot(entry);
+    if (entry.given_up) return close(entry, [] {});
+    if (entry.settled) {
+      return act(entry, [&entry] { entry.job->record(*std::exchange(entry.settled, std::nullopt)); });
+    }
+    if (job.removed() && !entry.end) watch_.give_up(entry.target, Error(ErrorCode::cancelled, "deleted"));
+    if (entry.end) close(entry, [&entry] { entry.job->finish(*std::exchange(entry.end, std::nullopt)); });
+  }
+
+  // The last step of a VM: its item is made whole, and told on the VM.
+  void close(Entry& entry, const std::function<void()>& complete) {
+    entry.closing = true;
+    free_slot(entry);
+    act(entry, [this, &entry, complete] {
+      complete();
+      if (options_.events) write_event(entry);
+    });
+  }
+
+  static bool may_go_on(const Entry& entry) {
+    if (entry.end->reached.ok()) return true;
+    const ErrorCode code = entry.end->reached.error().code();
+    return code == ErrorCode::timeout || code == ErrorCode::cancelled;
+  }
+
+  void give_up(Entry& entry) {
+    entry.given_up = true;
+    const bool window = too_long_.count(&entry) > 0;
+    const SnapshotPlan& plan = entry.job->plan();
+    const std::string vm = "VM " + plan.snapshot.ns + "/" + plan.snapshot.vm;
+    const std::string why = window ? vm + " would have stood still for more than " + base::format_duration(plan.max_freeze)
+                                   : early_->message() + " before the disks of " + vm + " were cut";
+    const ErrorCode code = window ? ErrorCode::internal : early_->code();
+    act(entry, [&entry, code, why] { entry.job->give_up(code, why, entry.end->parts); });
+  }
+
+  void write_event(Entry& entry) {
+    const base::Result<void> told = tell_on_vm(ground_.client, ground_.clock, entry.job->plan(), entry.job->item(), deadline_, {});
+    // Most users may not write events, and miss nothing by it.
+    if (told.ok() || told.error().code() == ErrorCode::forbidden || !options_.note) return;
+    const std::lock_guard lock(mutex_);
+    options_.note("no event was written on the VM: " + told.error().message());
+  }
+
+  void free_slot(Entry& entry) {
+    if (std::exchange(entry.slot, false)) --slots_;
+  }
+
+  SerialObserver serial_;
+  Teller teller_;
+  const Ground ground_;
+  const SnapshotSet& set_;
+  const TakeOptions& options_;
+  const base::Deadline deadline_;
+  const std::stop_token stop_;
+  SnapshotWatch watch_;
+  std::unique_ptr<GuestWatch> guests_;
+  std::deque<Entry> entries_;
+  std::map<kube::Name, Entry*> by_name_;  // of the snapshot; complete before any thread begins
+  std::map<int, Entry*> by_target_;
+  std::deque<Entry*> queue_;
+  std::vector<Entry*> changed_;
+  std::set<Entry*> too_long_;
+  std::optional<Error> early_;
+  bool ended_early_ = false;
+  std::size_t slots_ = 0;
+  std::size_t over_ = 0;
+  std::mutex mutex_;  // guards done_
+  std::deque<Entry*> done_;
+  std::unique_ptr<base::Workers> workers_;  // first to end
+};
+
+}  // namespace
+
+std::vector<SnapshotItem> take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options,
+                                         const base::Deadline& deadline, const std::stop_token& stop) {
+  if (set.plans.empty()) return {};
+  return SnapshotRun(ground, set, options, deadline, stop).run();
+}
+
+}  // namespace vmbackup::backup
