@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "json/reader.hpp"
+#include "kube/quantity.hpp"
 #include "kubevirt/decode.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -183,7 +184,7 @@ base::Result<VolumeSnapshot> decode_volume_snapshot(const json::Value& object) {
   snapshot.bound_content = status.string("boundVolumeSnapshotContentName");
   snapshot.creation_time = optional_time(status, "creationTime");
   snapshot.ready_to_use = status.optional_bool("readyToUse").value_or(false);
-  snapshot.restore_size = status.string("restoreSize");
+  snapshot.restore_size = kube::parse_quantity(status.string("restoreSize"));
   snapshot.error = status.member("error").string("message");
   if (std::optional<base::Error> error = root.error()) return *error;
   return snapshot;

@@ -2,6 +2,7 @@
 // [kubevirt 1.9.0, api/snapshot/v1beta1/types.go; external-snapshotter 8.6.0, client/apis/volumesnapshot/v1/types.go]
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -105,7 +106,7 @@ struct VolumeSnapshot {
   std::string bound_content;                    // VolumeSnapshotContent, "" before there is one
   std::optional<base::WallTime> creation_time;  // whole seconds; set = the cut was made
   bool ready_to_use = false;
-  std::string restore_size;
+  std::optional<std::uint64_t> restore_size;  // bytes that a volume made of it needs at least; not what it takes up
   std::string error;
 };
 base::Result<VolumeSnapshot> decode_volume_snapshot(const json::Value& object);
