@@ -44,7 +44,7 @@ The tool
   run ARGS...                 runs it to its end; each run must be followed by an `exit` before the next
   sh COMMAND                  the same for a line of bash (pipefail), which finds the tool as $BIN
   bg ARGS...                  starts it
-  await TEXT                  until that text stands on the started one's stderr
+  await TEXT                  until that text stands on the started one's stderr; await-out TEXT: on its stdout
   signal INT|TERM|...         sends it a signal
   join                        waits for its end
 

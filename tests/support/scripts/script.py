@@ -13,7 +13,7 @@ from . import txtar
 from .normalise import Normaliser, request_line
 from .targets import Cluster, Failure, Sandbox, kubeconfig, value_at, vm_manifest
 
-_RAW = {"stdout-has", "stderr-has", "stdout-lacks", "stderr-lacks", "fault", "hook", "await", "sh"}  # the rest of the line as it stands
+_RAW = {"stdout-has", "stderr-has", "stdout-lacks", "stderr-lacks", "fault", "hook", "await", "await-out", "sh"}  # the rest of the line as it stands
 _CONDITIONS = {"on", "kubevirt", "needs", "sandbox", "alone", "limit"}
 
 
@@ -401,17 +401,23 @@ class Script:
                                         start_new_session=True, restore_signals=True)
 
     def do_await(self, text):
+        self._await(text, self.err)
+
+    def do_await_out(self, text):
+        self._await(text, self.out)
+
+    def _await(self, text, file):
         while True:
-            if text in self._read(self.err):
+            if text in self._read(file):
                 return
             if self.started is None or self.started.poll() is not None:
-                if text in self._read(self.err):
+                if text in self._read(file):
                     return
-                raise Failure("it ended before:\n" + self._read(self.err))
+                raise Failure("it ended before:\n" + self._read(file) + self._read(self.err))
             try:
                 self._left()
             except Failure:
-                raise Failure("the time limit of the script has passed; so far:\n" + self._read(self.err)) from None
+                raise Failure("the time limit of the script has passed; so far:\n" + self._read(file) + self._read(self.err)) from None
             time.sleep(0.01)
 
     @staticmethod
