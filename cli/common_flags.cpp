@@ -77,14 +77,18 @@ void bind_output(Flags& flags, OutputFormat& target, const std::vector<OutputFor
                                  target, words));
 }
 
-void bind_timeout(Flags& flags, base::Duration& target) {
+void bind_timeout(Flags& flags, base::Duration& target, bool* given) {
+  const SetText into = duration_into(
+      target,
+      {.least = std::chrono::seconds(1), .why_not_zero = "a wait of no time at all cannot succeed", .why_not_below = "the shortest is 1s"});
   flags.add(Flag{.name = "timeout",
                  .metavar = "DURATION",
                  .help = "give up after this long; what was begun is left as it is, and named",
                  .fallback = base::format_duration(target),
-                 .set = duration_into(target, {.least = std::chrono::seconds(1),
-                                               .why_not_zero = "a wait of no time at all cannot succeed",
-                                               .why_not_below = "the shortest is 1s"})});
+                 .set = [into, given](const std::string& text) {
+                   if (given != nullptr) *given = true;
+                   return into(text);
+                 }});
 }
 
 void bind_dry_run(Flags& flags, DryRun& target, bool server) {

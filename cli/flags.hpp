@@ -166,7 +166,8 @@ struct CommonOptions {
 void bind_common(Flags& flags, CommonOptions& target);
 void bind_connection(Flags& flags, CommonOptions& target);  // part of bind_common
 void bind_output(Flags& flags, OutputFormat& target, const std::vector<OutputFormat>& allowed);
-void bind_timeout(Flags& flags, base::Duration& target);  // the default is what `target` holds
+// The default is what `target` holds. `given`, where it is not nullptr, becomes true when the flag is there.
+void bind_timeout(Flags& flags, base::Duration& target, bool* given = nullptr);
 void bind_dry_run(Flags& flags, DryRun& target, bool server);
 void bind_yes(Flags& flags, bool& target);
 void bind_all_namespaces(Flags& flags, bool& target);

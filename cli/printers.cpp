@@ -1,6 +1,7 @@
 #include "cli/printers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -22,14 +23,6 @@ std::string yes_no(bool value) { return value ? "true" : "false"; }
 std::string words(const std::vector<std::string>& list) { return base::join(list, ","); }
 
 std::string time_text(const std::optional<base::WallTime>& time) { return time ? base::format_time(*time) : std::string(); }
-
-// "2/3": disks in the snapshot, of those that should be.
-std::string disk_count(const SnapshotItem& item) {
-  const auto included = std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included; });
-  const auto wanted =
-      std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included || disk.counts; });
-  return std::to_string(included) + '/' + std::to_string(wanted);
-}
 
 std::string disk_remark(const DiskReport& disk) {
   if (disk.reason.empty() || disk.error.empty()) return disk.reason.empty() ? disk.error : disk.reason;
@@ -114,6 +107,13 @@ std::string component_text(const backup::ComponentVersion& component) {
 
 }  // namespace
 
+std::string disk_count(const SnapshotItem& item) {
+  const auto included = std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included; });
+  const auto wanted =
+      std::count_if(item.disks.begin(), item.disks.end(), [](const DiskReport& disk) { return disk.included || disk.counts; });
+  return std::to_string(included) + '/' + std::to_string(wanted);
+}
+
 std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide) {
   std::vector<const SnapshotItem*> items;
   for (const SnapshotItem& item : report.items) {
@@ -155,26 +155,6 @@ std::string plans_text(const backup::SnapshotSet& set, const backup::SnapshotRep
     out += plan_text(set.plans[i], server);
   }
   return out;
-}
-
-std::string snapshot_list_text(const std::vector<SnapshotItem>& items, const ListLook& look) {
-  if (items.empty()) return {};
-  std::vector<std::string> columns;
-  if (look.namespaces) columns.emplace_back("NAMESPACE");
-  columns.insert(columns.end(), {"NAME", "VM", "PHASE", "READY", "LEVEL", "INDICATIONS", "DISKS", look.ages ? "AGE" : "CREATED"});
-  if (look.wide) columns.insert(columns.end(), {"CUT", "POLICY", "RUN", "CONTENT"});
-  Table table(columns);
-  for (const SnapshotItem& item : items) {
-    std::vector<std::string> cells;
-    if (look.namespaces) cells.push_back(item.ns);
-    std::string created = time_text(item.created);
-    if (look.ages && item.created) created = short_age(look.now - *item.created);
-    cells.insert(cells.end(), {item.name, item.vm, item.phase, yes_no(item.ready_to_use), item.judged ? level_cell(*item.judged) : "",
-                               words(item.indications), disk_count(item), created});
-    if (look.wide) cells.insert(cells.end(), {time_text(item.creation_time), item.deletion_policy, item.run, item.content});
-    table.add(cells);
-  }
-  return table.text();
 }
 
 std::string snapshot_details_text(const SnapshotItem& item, bool wide) {
@@ -300,6 +280,20 @@ std::string short_age(base::Duration age) {
   if (days < 8) return pair(days, "d", hours % 24, "h");
   if (days < 730) return std::to_string(days) + 'd';
   return pair(days / 365, "y", days % 365, "d");
+}
+
+std::string short_size(std::uint64_t bytes) {
+  constexpr std::array<const char*, 7> k_units = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+  double size = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (size >= 1023.95 && unit + 1 < k_units.size()) {
+    size /= 1024;
+    ++unit;
+  }
+  char text[32];
+  const double rounded = std::round(size * 10) / 10;
+  std::snprintf(text, sizeof text, rounded == std::floor(rounded) ? "%.0f%s" : "%.1f%s", rounded, k_units[unit]);
+  return text;
 }
 
 std::string short_seconds(double seconds) {

@@ -1,6 +1,7 @@
 // Reports as text for people.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,14 +18,6 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
 // What a dry run would do; a plan that is refused, here or by the server (in `report`), is left to its error. `server`: the server was
 // asked too.
 std::string plans_text(const backup::SnapshotSet& set, const backup::SnapshotReport& report, bool server);
-
-struct ListLook {
-  bool wide = false;
-  bool namespaces = false;  // a column for them
-  bool ages = false;        // "5m" rather than a time: at a terminal
-  base::WallTime now{};
-};
-std::string snapshot_list_text(const std::vector<backup::SnapshotItem>& items, const ListLook& look);
 
 std::string snapshot_details_text(const backup::SnapshotItem& item, bool wide);
 
@@ -46,6 +39,10 @@ std::string snapshot_names_text(const std::vector<backup::SnapshotItem>& items);
 
 // A length of time as kubectl shows ages: "45s", "5m12s", "3h", "12d".
 std::string short_age(base::Duration age);
+// "512Mi", "1.5Gi": binary units, rounded to one place.
+std::string short_size(std::uint64_t bytes);
+// "2/3": disks in the snapshot, of those that the VM can write.
+std::string disk_count(const backup::SnapshotItem& item);
 // "3.4s", "2m05s".
 std::string short_seconds(double seconds);
 

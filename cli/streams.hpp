@@ -23,6 +23,8 @@ class Output {
   bool terminal() const { return terminal_; }
   // Columns of the terminal as it is now; 80 where there is none.
   int width() const;
+  // More is dropped: the reader has gone, or writing failed.
+  bool closed() const { return closed_; }
   // Why output was lost, empty while none was (a reader that left does not count).
   const std::optional<base::Error>& failure() const { return failure_; }
 

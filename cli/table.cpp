@@ -15,32 +15,61 @@ void append_line(std::string& out, const std::string& line, std::size_t indent) 
   out += '\n';
 }
 
+std::vector<std::string> shown(std::vector<std::string> cells, std::size_t columns) {
+  for (std::string& cell : cells) cell = cell.empty() ? "<none>" : base::printable(cell);
+  cells.resize(columns, "<none>");
+  return cells;
+}
+
+void widen(std::vector<std::size_t>& widths, const std::vector<std::string>& row) {
+  for (std::size_t column = 0; column < row.size(); ++column) {
+    widths[column] = std::max(widths[column], base::display_width(row[column]));
+  }
+}
+
+void append_row(std::string& out, const std::vector<std::string>& row, const std::vector<std::size_t>& widths, std::size_t indent) {
+  out.append(indent, ' ');
+  for (std::size_t column = 0; column < row.size(); ++column) {
+    out += row[column];
+    if (column + 1 < row.size()) out.append(widths[column] - base::display_width(row[column]) + k_gap, ' ');
+  }
+  out += '\n';
+}
+
 }  // namespace
 
 Table::Table(std::vector<std::string> columns) { rows_.push_back(std::move(columns)); }
 
-void Table::add(std::vector<std::string> cells) {
-  for (std::string& cell : cells) cell = cell.empty() ? "<none>" : base::printable(cell);
-  cells.resize(rows_.front().size(), "<none>");
-  rows_.push_back(std::move(cells));
-}
+void Table::add(std::vector<std::string> cells) { rows_.push_back(shown(std::move(cells), rows_.front().size())); }
 
 std::string Table::text(std::size_t indent) const {
   std::vector<std::size_t> widths(rows_.front().size(), 0);
-  for (const std::vector<std::string>& row : rows_) {
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      widths[column] = std::max(widths[column], base::display_width(row[column]));
-    }
-  }
+  for (const std::vector<std::string>& row : rows_) widen(widths, row);
   std::string out;
-  for (const std::vector<std::string>& row : rows_) {
-    out.append(indent, ' ');
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      out += row[column];
-      if (column + 1 < row.size()) out.append(widths[column] - base::display_width(row[column]) + k_gap, ' ');
-    }
-    out += '\n';
-  }
+  for (const std::vector<std::string>& row : rows_) append_row(out, row, widths, indent);
+  return out;
+}
+
+GrowingTable::GrowingTable(std::vector<std::string> columns, std::vector<std::string> expected)
+    : columns_(std::move(columns)), widths_(columns_.size(), 0) {
+  expected.resize(columns_.size());
+  widen(widths_, expected);
+}
+
+std::string GrowingTable::begin(const std::vector<std::vector<std::string>>& rows) {
+  widen(widths_, columns_);
+  for (const std::vector<std::string>& cells : rows) widen(widths_, shown(cells, columns_.size()));
+  std::string out;
+  append_row(out, columns_, widths_, 0);
+  for (const std::vector<std::string>& cells : rows) append_row(out, shown(cells, columns_.size()), widths_, 0);
+  return out;
+}
+
+std::string GrowingTable::row(const std::vector<std::string>& cells) {
+  const std::vector<std::string> row = shown(cells, columns_.size());
+  widen(widths_, row);
+  std::string out;
+  append_row(out, row, widths_, 0);
   return out;
 }
 

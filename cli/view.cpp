@@ -21,6 +21,8 @@ Value optional_value(const std::optional<T>& value) {
   return value ? Value(*value) : Value();
 }
 
+Value size_value(const std::optional<std::uint64_t>& bytes) { return bytes ? Value(static_cast<std::int64_t>(*bytes)) : Value(); }
+
 Value document(const char* kind) { return Value::object({{"apiVersion", "vmbackup/v1"}, {"kind", kind}}); }
 
 Value disk_value(const backup::DiskReport& disk) {
@@ -32,6 +34,7 @@ Value disk_value(const backup::DiskReport& disk) {
                         {"reason", disk.reason},
                         {"volumeSnapshot", disk.volume_snapshot},
                         {"volumeSnapshotClass", disk.snapshot_class},
+                        {"restoreSizeBytes", size_value(disk.restore_size)},
                         {"cutTime", time_value(disk.cut_time)},
                         {"readyToUse", optional_value(disk.ready)},
                         {"fileSystem", optional_value(disk.file_system)},
@@ -125,6 +128,7 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"failureDeadline", item.failure_deadline},
                         {"run", item.run},
                         {"content", item.content},
+                        {"restoreSizeBytes", size_value(item.restore_size)},
                         {"creationTimestamp", time_value(item.created)},
                         {"cutTime", time_value(item.creation_time)},
                         {"durationSeconds", optional_value(item.seconds)},
@@ -238,8 +242,17 @@ Value version_value(const VersionFacts& facts, ExitCode exit_code) {
   return value;
 }
 
-std::string json_text(const Value& document) {
-  const std::string plain = json::dump_pretty(document);
+Value snapshot_event_value(const char* event, base::WallTime time, const backup::SnapshotItem& item) {
+  Value value = document("SnapshotEvent");
+  value.set("event", event);
+  value.set("time", base::format_time(time));
+  value.set("item", snapshot_value(item));
+  return value;
+}
+
+namespace {
+
+std::string without_deceit(const std::string& plain) {
   std::string out;
   for (std::size_t at = 0; at < plain.size();) {
     const unsigned char lead = static_cast<unsigned char>(plain[at]);
@@ -261,13 +274,20 @@ std::string json_text(const Value& document) {
   return out;
 }
 
+}  // namespace
+
+std::string json_text(const Value& document) { return without_deceit(json::dump_pretty(document)); }
+
+std::string json_line(const Value& document) { return without_deceit(json::dump(document)); }
+
 std::string yaml_text(const Value& document) { return json::dump_yaml(document); }
 
 const std::vector<FieldText>& report_field_texts() {
   static const std::vector<FieldText> texts = {
       {"apiVersion", "always vmbackup/v1"},
       {"kind",
-       "SnapshotReport (snapshot, wait), SnapshotList (list), Snapshot (show), DeleteReport (delete), ForgetReport (forget), FreezeReport "
+       "SnapshotReport (snapshot, wait), SnapshotList (list), SnapshotEvent (list --watch), Snapshot (show), DeleteReport (delete), "
+       "ForgetReport (forget), FreezeReport "
        "(freeze, thaw), VersionReport (version)"},
       {"run", "SnapshotReport: the id of this run; it is also the label kubectl-vmbackup/run of what it created"},
       {"dryRun", "SnapshotReport, DeleteReport, ForgetReport: true when nothing was changed"},
@@ -278,6 +298,10 @@ const std::vector<FieldText>& report_field_texts() {
        "SnapshotReport of a dry run: namespace, vm, apiVersion, running, agentConnected (null: not known), paused, hold (none, controller, "
        "freeze), maxFreezeSeconds, safetyTimeoutSeconds, bestLevel (the strongest that can come of it), bestBecause[], refusal, warnings[]"},
       {"plan", "the same, where there is one VM and it is not refused"},
+      {"event, time, item",
+       "SnapshotEvent, one document per line: listed (there at the beginning), added, changed or gone (as last seen); when that was seen, "
+       "on "
+       "this machine's clock; the snapshot, with the fields below"},
       {"items[].deletes[], items[].stays[]", "DeleteReport: the objects that go, and those that a deletion policy other than Delete keeps"},
       {"items[].users[]", "DeleteReport: what still reads the snapshot, or why that cannot be excluded"},
       {"now", "ForgetReport: the server's clock"},
@@ -327,6 +351,9 @@ const std::vector<FieldText>& item_field_texts() {
       {"deletionPolicy, failureDeadline", "as the object has them, with KubeVirt's defaults filled in"},
       {"run", "our run id, empty for snapshots of other tools"},
       {"content", "name of the VirtualMachineSnapshotContent"},
+      {"restoreSizeBytes, disks[].restoreSizeBytes",
+       "how large the volumes of a restore have to be, by the VolumeSnapshots; not the space that the snapshot takes up. null where it is "
+       "not known"},
       {"creationTimestamp", "when the object was created, by the API server's clock"},
       {"cutTime", "when KubeVirt saw all cuts made"},
       {"durationSeconds", "from the create (or the begin of the wait) to the end of our wait"},

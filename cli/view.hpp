@@ -29,6 +29,8 @@ json::Value snapshot_report_value(const backup::SnapshotReport& report, ExitCode
 json::Value plan_value(const backup::SnapshotPlan& plan);
 // kind SnapshotList: what `list` found.
 json::Value snapshot_list_value(const std::vector<backup::SnapshotItem>& items);
+// kind SnapshotEvent: one line of `list --watch`. `event`: listed, added, changed, gone.
+json::Value snapshot_event_value(const char* event, base::WallTime time, const backup::SnapshotItem& item);
 // kind Snapshot: the fields of one item, as `show` found them.
 json::Value snapshot_document(const backup::SnapshotItem& item);
 // kind DeleteReport.
@@ -48,6 +50,8 @@ json::Value version_value(const VersionFacts& facts, ExitCode exit_code);
 
 // One document as text for -o json or yaml. Characters that could deceive a reader at a terminal are escaped in JSON.
 std::string json_text(const json::Value& document);
+// The same on one line.
+std::string json_line(const json::Value& document);
 std::string yaml_text(const json::Value& document);
 
 // Field by field, for the man page: path and meaning.

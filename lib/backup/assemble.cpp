@@ -51,6 +51,7 @@ void add_volume_snapshot(const SnapshotParts& parts, DiskReport& disk) {
   for (const kubevirt::VolumeSnapshot& snapshot : parts.volume_snapshots) {
     if (snapshot.name != disk.volume_snapshot) continue;
     disk.snapshot_class = snapshot.snapshot_class;
+    disk.restore_size = snapshot.restore_size;
     if (!disk.cut_time) disk.cut_time = snapshot.creation_time;
     disk.ready = snapshot.ready_to_use;
     disk.error = snapshot.error;
@@ -147,7 +148,26 @@ SnapshotItem assemble(const SnapshotParts& parts) {
   settle_disks(parts, item.disks);
   drop_disks_of_failed(parts, item.disks);
   judge_completeness(parts, item);
+  sum_sizes(item);
   return item;
+}
+
+Outcome outcome_of(const kubevirt::VmSnapshot& snapshot) {
+  const bool good = snapshot.phase == kubevirt::SnapshotPhase::succeeded && snapshot.ready_to_use && !snapshot.deleting;
+  return good ? Outcome::done : Outcome::failed;
+}
+
+void sum_sizes(SnapshotItem& item) {
+  item.restore_size.reset();
+  std::uint64_t sum = 0;
+  bool any = false;
+  for (const DiskReport& disk : item.disks) {
+    if (!disk.included) continue;
+    if (!disk.restore_size) return;
+    any = true;
+    sum += *disk.restore_size;
+  }
+  if (any) item.restore_size = sum;
 }
 
 std::vector<std::string> unfinished_disks(const SnapshotParts& parts, bool ready) {

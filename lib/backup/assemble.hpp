@@ -25,6 +25,12 @@ DiskReport disk_of(const kubevirt::Volume& volume);
 // objects say so; where they say nothing yet, the plan stands in.
 SnapshotItem assemble(const SnapshotParts& parts);
 
+// done for Succeeded, ready to use and not being deleted, else failed: of a snapshot that is only looked at.
+Outcome outcome_of(const kubevirt::VmSnapshot& snapshot);
+
+// Sums up what is known of the disks: item.restore_size.
+void sum_sizes(SnapshotItem& item);
+
 // Included disks that have no cut time yet (or, with `ready`, are not ready), by name. Needs the content; without it the result is empty.
 std::vector<std::string> unfinished_disks(const SnapshotParts& parts, bool ready);
 

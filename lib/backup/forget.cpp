@@ -53,11 +53,6 @@ bool holds(const Vms& vms, const SnapshotItem& item) {
   return item.vm_uid.empty() ? vms.names.count({item.ns, item.vm}) > 0 : vms.uids.count({item.ns, item.vm_uid}) > 0;
 }
 
-bool is_ours(const SnapshotItem& item) {
-  return std::any_of(item.labels.begin(), item.labels.end(),
-                     [](const auto& label) { return label.first == k_managed_by_label && label.second == k_managed_by; });
-}
-
 RetentionCandidate::State state_of(const SnapshotItem& item) {
   using State = RetentionCandidate::State;
   if (item.deleting) return State::deleting;
@@ -76,7 +71,7 @@ RetentionCandidate candidate_of(const SnapshotItem& item, const Vms& vms, const 
   one.level = item.judged ? item.judged->verdict.level : Level::unknown;
   one.clean_stop = item.judged && one.level == Level::offline && stopped_cleanly(item.judged->evidence);
   one.complete = item.complete;
-  one.ours = is_ours(item);
+  one.ours = is_ours(item.labels);
   one.vm_gone = !holds(vms, item);
   one.labels = item.labels;
   const auto found = users.by_snapshot.find({item.ns, item.name});

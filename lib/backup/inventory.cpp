@@ -1,9 +1,7 @@
 #include "backup/inventory.hpp"
 
-#include <algorithm>
 #include <map>
 #include <optional>
-#include <tuple>
 
 #include "backup/assemble.hpp"
 #include "backup/consistency.hpp"
@@ -18,38 +16,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-Outcome outcome_of(const kubevirt::VmSnapshot& snapshot) {
-  const bool good = snapshot.phase == kubevirt::SnapshotPhase::succeeded && snapshot.ready_to_use && !snapshot.deleting;
-  return good ? Outcome::done : Outcome::failed;
-}
-
-using ContentsByName = std::map<kube::Name, kubevirt::VmSnapshotContent>;
-
-// Contents refine; without the right to read them the list is still good.
-Result<ContentsByName> contents_by_name(kube::Client& client, const std::string& version, const std::string& ns, const kube::Call& call,
-                                        const std::stop_token& stop) {
-  ContentsByName contents;
-  const kube::ListSink sink{.begin = [&contents] { contents.clear(); },
-                            .take = [&contents](const json::Value& object) -> Result<void> {
-                              Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
-                              if (!content.ok()) return content.error();
-                              kube::Name name{content->ns, content->name};
-                              contents.emplace(std::move(name), std::move(*content));
-                              return {};
-                            }};
-  const Result<std::string> listed = client.list_each(kubevirt::vm_snapshot_contents(version), ns, {}, sink, call, stop);
-  if (!listed.ok()) return listed.error();
-  return contents;
-}
-
-// A VM without snapshots is an empty list; a VM that never was is a slip of the keyboard.
-Result<void> check_vm_exists(kube::Client& client, const ListRequest& request, const kube::Call& call, const std::stop_token& stop) {
-  const kube::Name name{request.ns, request.vm};
-  const Result<json::Value> vm = client.get(kubevirt::virtual_machines(), name, call, stop);
-  if (vm.ok() || vm.error().code() != ErrorCode::not_found) return {};
-  return not_found_with_suggestion(client, kubevirt::virtual_machines(), name, vm.error(), call, stop);
-}
 
 // Adds the content and VolumeSnapshots of one snapshot. What may not be read is returned as sentences.
 std::vector<std::string> read_parts(kube::Client& client, const std::string& version, SnapshotParts& parts, const kube::Call& call,
@@ -107,46 +73,6 @@ Milestone milestone_of(AwaitState state) {
 }
 
 }  // namespace
-
-Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
-                                                 const std::stop_token& stop) {
-  const kube::Call call{.deadline = deadline};
-  const Result<std::string> version = snapshot_api_version(client, call, stop);
-  if (!version.ok()) return version.error();
-  std::vector<SnapshotParts> found;
-  const kube::ListSink sink{.begin = [&found] { found.clear(); },
-                            .take = [&](const json::Value& object) -> Result<void> {
-                              Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
-                              if (!snapshot.ok()) return snapshot.error();
-                              const bool wanted = request.vm.empty() || snapshot->source_name == request.vm;
-                              if (wanted) found.push_back({std::move(*snapshot), {}, {}, {}});
-                              return {};
-                            }};
-  const Result<std::string> listed = client.list_each(kubevirt::vm_snapshots(*version), request.ns, {}, sink, call, stop);
-  if (!listed.ok()) return listed.error();
-  std::vector<SnapshotItem> items;
-  if (found.empty()) {
-    const Result<void> there =
-        request.vm.empty() ? check_namespace(client, request.ns, call, stop) : check_vm_exists(client, request, call, stop);
-    if (!there.ok()) return there.error();
-    return items;
-  }
-  Result<ContentsByName> contents = contents_by_name(client, *version, request.ns, call, stop);
-  if (!contents.ok() && contents.error().code() != ErrorCode::forbidden) return contents.error();
-  for (SnapshotParts& parts : found) {
-    if (contents.ok()) {
-      const auto content = contents->find({parts.snapshot.ns, kubevirt::content_name_of(parts.snapshot.uid)});
-      if (content != contents->end()) parts.content = std::move(content->second);
-    }
-    items.push_back(assemble(parts));
-    items.back().outcome = outcome_of(parts.snapshot);
-    add_level(parts, request.ignore_recorded, items.back());
-  }
-  std::sort(items.begin(), items.end(), [](const SnapshotItem& left, const SnapshotItem& right) {
-    return std::tie(left.created, left.ns, left.name) < std::tie(right.created, right.ns, right.name);
-  });
-  return items;
-}
 
 Result<SnapshotItem> show_snapshot(kube::Client& client, const kube::Name& name, bool ignore_recorded, const base::Deadline& deadline,
                                    const std::stop_token& stop) {

@@ -1,4 +1,4 @@
-// Looking at snapshots that exist: list, show, wait, delete.
+// Looking at snapshots that exist: show, wait, delete. Lists: listing.hpp.
 #pragma once
 
 #include <stop_token>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backup/events.hpp"
+#include "backup/listing.hpp"
 #include "backup/report.hpp"
 #include "backup/snapshot.hpp"
 #include "base/clock.hpp"
@@ -13,17 +14,6 @@
 #include "kube/client.hpp"
 
 namespace vmbackup::backup {
-
-struct ListRequest {
-  std::string ns;                // "" = all namespaces
-  std::string vm;                // "" = of all VMs
-  bool ignore_recorded = false;  // levels from the objects alone
-};
-// Oldest first, then by name. Two lists for all: snapshots, and their contents where these may be read (else completeness is not known and
-// reasons say so). No snapshots is an empty list.
-// precondition: no snapshot API. Where there is none, a VM or a namespace that does not exist is not_found.
-base::Result<std::vector<SnapshotItem>> list_snapshots(kube::Client& client, const ListRequest& request, const base::Deadline& deadline,
-                                                       const std::stop_token& stop);
 
 // One snapshot with content and VolumeSnapshots (as far as they may be read; what may not is in `reasons`).
 // not_found: no such snapshot, with "did you mean". The item's error is empty; outcome is done for Succeeded and ready, else failed.

@@ -1,6 +1,7 @@
 // What a run did: typed values that every output format is a view of. Fields are only ever added.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,10 +23,11 @@ struct DiskReport {
   std::string source;  // "persistentVolumeClaim", "dataVolume", "containerDisk", ...
   std::string claim;   // PVC, empty where there is none
   bool included = false;
-  bool counts = true;           // a disk whose absence makes the snapshot incomplete
-  std::string reason;           // why it is not included
-  std::string volume_snapshot;  // name, empty when not included or not readable
-  std::string snapshot_class;   // empty when VolumeSnapshots may not be read
+  bool counts = true;                         // a disk whose absence makes the snapshot incomplete
+  std::string reason;                         // why it is not included
+  std::string volume_snapshot;                // name, empty when not included or not readable
+  std::string snapshot_class;                 // empty when VolumeSnapshots may not be read
+  std::optional<std::uint64_t> restore_size;  // bytes that a restore needs; none when VolumeSnapshots were not or may not be read
   std::optional<base::WallTime> cut_time;
   std::optional<bool> ready;
   std::string error;
@@ -66,6 +68,7 @@ struct SnapshotItem {
   std::string failure_deadline;                 // as KubeVirt has it; "5m" where the object has none
   std::string run;                              // our run id, empty for those of other tools
   std::string content;                          // VirtualMachineSnapshotContent, may be empty
+  std::optional<std::uint64_t> restore_size;    // of all included disks; none where that of one is not known
   std::optional<base::WallTime> created;        // metadata.creationTimestamp
   std::optional<base::WallTime> creation_time;  // all cuts made
   std::optional<double> seconds;                // from our create sent to the end of our wait

@@ -34,10 +34,6 @@ struct Story {
     REQUIRE(test::take_one(cluster, clock, silent, *plan, {.events = false}, in(5min)).outcome == backup::Outcome::done);
     clock.advance(1s);
   }
-  base::Result<std::vector<backup::SnapshotItem>> list(const std::string& vm = "") {
-    return backup::list_snapshots(cluster, {.ns = "prod", .vm = vm}, in(1min), {});
-  }
-
   std::vector<backup::SnapshotItem> await(const std::vector<std::string>& names, backup::AwaitState state) {
     return backup::await_snapshots(cluster, clock, silent, "prod", names, state, in(1min), {});
   }
@@ -46,47 +42,6 @@ struct Story {
   test::FakeCluster cluster;
   Silent silent;
 };
-
-TEST_CASE("a namespace that does not exist is no empty one") {
-  Story story;
-  const base::Result<std::vector<backup::SnapshotItem>> listed =
-      backup::list_snapshots(story.cluster, {.ns = "prdo", .vm = {}}, story.in(1min), {});
-  REQUIRE_FALSE(listed.ok());
-  CHECK(listed.error().code() == base::ErrorCode::not_found);
-  CHECK(listed.error().message() == "namespace prdo does not exist");
-  CHECK(listed.error().hint() == "did you mean -n prod?");
-  const base::Result<backup::Selected> all = backup::select_vms(story.cluster, {.ns = "prdo", .all = true}, {}, {});
-  REQUIRE_FALSE(all.ok());
-  CHECK(all.error().message() == "namespace prdo does not exist");
-  CHECK(backup::select_vms(story.cluster, {.ns = "prdo", .label_selector = "a=b", .ignore_not_found = true}, {}, {})->vms.empty());
-  // Who may not look at namespaces is told what he may see: nothing.
-  story.cluster.add_fault({.method = "GET", .path = "/api/v1/namespaces/prdo", .times = 1, .status = 403, .text = {}, .delay = {}});
-  CHECK(backup::list_snapshots(story.cluster, {.ns = "prdo", .vm = {}}, story.in(1min), {})->empty());
-}
-
-TEST_CASE("a list: the oldest first, of all VMs or of one") {
-  Story story;
-  CHECK(story.list()->empty());
-  story.take("web-0", "w1");
-  story.take("db-0", "d1");
-  const base::Result<std::vector<backup::SnapshotItem>> all = story.list();
-  REQUIRE(all.ok());
-  REQUIRE(all->size() == 2);
-  CHECK((*all)[0].name == "w1");
-  CHECK((*all)[1].name == "d1");
-  CHECK((*all)[1].complete);
-  CHECK((*all)[1].run == "r");
-  CHECK(story.list("db-0")->size() == 1);
-}
-
-TEST_CASE("a VM without snapshots is an empty list, a VM that never was is an error") {
-  Story story;
-  CHECK(story.list("db-0")->empty());
-  const base::Result<std::vector<backup::SnapshotItem>> nobody = story.list("db-1");
-  REQUIRE_FALSE(nobody.ok());
-  CHECK(nobody.error().code() == ErrorCode::not_found);
-  CHECK(nobody.error().hint() == "did you mean \"db-0\"?");
-}
 
 TEST_CASE("showing one, and one that is not there") {
   Story story;

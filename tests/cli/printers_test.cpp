@@ -1,4 +1,5 @@
 #include "cli/printers.hpp"
+#include "cli/list_view.hpp"
 
 #include <doctest/doctest.h>
 
@@ -99,6 +100,41 @@ TEST_CASE("a list, at a terminal and elsewhere") {
         "NAMESPACE   NAME           VM     PHASE       READY   LEVEL    INDICATIONS         DISKS   CREATED\n"
         "prod        db-0-nightly   db-0   Succeeded   true    <none>   Online,GuestAgent   1/1     2026-01-02T03:04:05.000Z\n");
   CHECK(cli::snapshot_list_text({}, {}).empty());
+}
+
+TEST_CASE("a list with sizes") {
+  SnapshotItem large = good_item();
+  large.restore_size = std::uint64_t{3} << 29;
+  CHECK(cli::snapshot_list_text({large, good_item()}, {.sizes = true, .ages = true, .now = at("2026-01-02T08:04:00Z")}) ==
+        "NAME           VM     PHASE       READY   LEVEL    INDICATIONS         DISKS   SIZE     AGE\n"
+        "db-0-nightly   db-0   Succeeded   true    <none>   Online,GuestAgent   1/1     1.5Gi    4h59m\n"
+        "db-0-nightly   db-0   Succeeded   true    <none>   Online,GuestAgent   1/1     <none>   4h59m\n");
+}
+
+TEST_CASE("a list that goes on: rows under the same columns, the header above the first") {
+  cli::RunningList list({.ages = true, .now = at("2026-01-02T08:04:00Z")});
+  CHECK(list.begin({}).empty());
+  CHECK(list.row("added", good_item(), at("2026-01-02T08:04:00Z")) ==
+        "EVENT     NAME           VM     PHASE        READY   LEVEL                   INDICATIONS         DISKS   AGE\n"
+        "added     db-0-nightly   db-0   Succeeded    true    <none>                  Online,GuestAgent   1/1     4h59m\n");
+  CHECK(list.row("gone", good_item(), at("2026-01-02T09:04:00Z")) ==
+        "gone      db-0-nightly   db-0   Succeeded    true    <none>                  Online,GuestAgent   1/1     5h59m\n");
+  SnapshotItem longer = good_item();
+  longer.name = "db-0-nightly-2";
+  CHECK(list.row("added", longer, at("2026-01-02T08:04:00Z")) ==
+        "added     db-0-nightly-2   db-0   Succeeded    true    <none>                  Online,GuestAgent   1/1     4h59m\n");
+  CHECK(list.distinct(good_item()) == list.distinct(good_item()));
+  CHECK(list.distinct(good_item()) != list.distinct(longer));
+}
+
+TEST_CASE("sizes, in binary units with one place") {
+  CHECK(cli::short_size(0) == "0");
+  CHECK(cli::short_size(1023) == "1023");
+  CHECK(cli::short_size(1024) == "1Ki");
+  CHECK(cli::short_size(std::uint64_t{3} << 29) == "1.5Gi");
+  CHECK(cli::short_size(500000000) == "476.8Mi");
+  CHECK(cli::short_size((std::uint64_t{1} << 30) - 1) == "1Gi");
+  CHECK(cli::short_size(std::uint64_t{7} << 60) == "7Ei");
 }
 
 TEST_CASE("details") {

@@ -51,6 +51,7 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                "failureDeadline",
                                                "run",
                                                "content",
+                                               "restoreSizeBytes",
                                                "creationTimestamp",
                                                "cutTime",
                                                "durationSeconds",
@@ -62,8 +63,8 @@ TEST_CASE("a report has every field even when nothing is known") {
   CHECK(item.path({"durationSeconds"}).is_null());
   CHECK(item.path({"indications"}).is_array());
   CHECK(keys(item.path({"disks"}).items().at(0)) == std::vector<std::string>{"name", "source", "claim", "included", "counts", "reason",
-                                                                             "volumeSnapshot", "volumeSnapshotClass", "cutTime",
-                                                                             "readyToUse", "error"});
+                                                                             "volumeSnapshot", "volumeSnapshotClass", "restoreSizeBytes",
+                                                                             "cutTime", "readyToUse", "error"});
 }
 
 TEST_CASE("a level is null where nobody judged, and never follows from an indication") {
