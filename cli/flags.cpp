@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "backup/run_id.hpp"
 #include "base/text.hpp"
 #include "cli/names.hpp"
 #include "kube/selector.hpp"
@@ -187,6 +188,28 @@ void bind_selection(Flags& flags, backup::Selection& target, const std::string& 
     }
     return {};
   });
+}
+
+void bind_labels(Flags& flags, std::vector<std::pair<std::string, std::string>>& target) {
+  flags.add(Flag{.name = "label",
+                 .metavar = "KEY=VALUE",
+                 .help = "a label for the snapshot, as forget --keep-label looks at; may be repeated",
+                 .repeats = true,
+                 .set = [&target](const std::string& text) -> Result<void> {
+                   const std::size_t equals = text.find('=');
+                   if (equals == std::string::npos) return Error(ErrorCode::usage, "not a label", "write KEY=VALUE");
+                   const std::string key = text.substr(0, equals);
+                   const std::string value = text.substr(equals + 1);
+                   if (Result<void> good = kube::check_label(key, value); !good) return good;
+                   if (backup::is_own_label(key)) {
+                     return Error(ErrorCode::usage, "this tool sets the label " + key + " itself", "choose another key");
+                   }
+                   for (const auto& given : target) {
+                     if (given.first == key) return Error(ErrorCode::usage, "the label " + key + " was given already");
+                   }
+                   target.emplace_back(key, value);
+                   return {};
+                 }});
 }
 
 void bind_lock(Flags& flags, backup::LockOptions& target) {

@@ -177,6 +177,8 @@ void bind_allow_partial(Flags& flags, bool& target);
 void bind_selection(Flags& flags, backup::Selection& target, const std::string& help);
 // --lock-wait, --break-lock, --no-lock.
 void bind_lock(Flags& flags, backup::LockOptions& target);
+// --label KEY=VALUE, for what is created; keys of ours are refused.
+void bind_labels(Flags& flags, std::vector<std::pair<std::string, std::string>>& target);
 void bind_failure_deadline(Flags& flags, std::optional<base::Duration>& target);
 
 }  // namespace vmbackup::cli

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "backup/run_id.hpp"
 #include "base/text.hpp"
 #include "cli/evidence_text.hpp"
 #include "cli/names.hpp"
@@ -59,6 +60,15 @@ std::string details(const char* label, const std::vector<std::string>& values) {
   return out;
 }
 
+// Without ours.
+std::string labels_text(const SnapshotItem& item) {
+  std::vector<std::string> labels;
+  for (const auto& [key, value] : item.labels) {
+    if (!backup::is_own_label(key)) labels.push_back(key + "=" + value);
+  }
+  return base::join(labels, ", ");
+}
+
 std::string vm_state(const backup::SnapshotPlan& plan) {
   if (!plan.running) return "not running";
   std::string state = plan.paused ? "paused" : "running";
@@ -91,6 +101,7 @@ std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
   out += detail("Disks:", disk_count(item));
   out += detail("Failure deadline:", item.failure_deadline);
   out += detail("Deletion policy:", item.deletion_policy);
+  if (const std::string labels = labels_text(item); !labels.empty()) out += detail("Labels:", labels);
   out += '\n';
   Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "FILESYSTEM", "REASON"});
   for (const DiskReport& disk : item.disks) {
@@ -179,6 +190,7 @@ std::string snapshot_details_text(const SnapshotItem& item, bool wide) {
   out += detail("Failure deadline:", item.failure_deadline);
   out += detail("Deletion policy:", item.deletion_policy);
   out += detail("Run:", item.run);
+  if (const std::string labels = labels_text(item); !labels.empty()) out += detail("Labels:", labels);
   out += detail("Content:", item.content);
   out += detail("UID:", item.uid);
   if (!item.disks.empty()) out += "\n" + disks_text(item.disks, wide);

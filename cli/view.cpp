@@ -77,6 +77,12 @@ Value freeze_value(const backup::SnapshotItem& item) {
                         {"windowSeconds", window ? Value(base::to_seconds(*window)) : Value()}});
 }
 
+Value labels_value(const backup::SnapshotItem& item) {
+  Value labels = Value::object();
+  for (const auto& [key, value] : item.labels) labels.set(key, value);
+  return labels;
+}
+
 Value snapshot_items(const std::vector<backup::SnapshotItem>& items) {
   json::Array array;
   for (const backup::SnapshotItem& item : items) array.push_back(snapshot_value(item));
@@ -127,6 +133,7 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"deletionPolicy", item.deletion_policy},
                         {"failureDeadline", item.failure_deadline},
                         {"run", item.run},
+                        {"labels", labels_value(item)},
                         {"content", item.content},
                         {"restoreSizeBytes", size_value(item.restore_size)},
                         {"creationTimestamp", time_value(item.created)},
@@ -350,6 +357,7 @@ const std::vector<FieldText>& item_field_texts() {
        "when the storage cut it (by the storage's clock), whether it can be used, the storage's last error"},
       {"deletionPolicy, failureDeadline", "as the object has them, with KubeVirt's defaults filled in"},
       {"run", "our run id, empty for snapshots of other tools"},
+      {"labels", "the labels of the VirtualMachineSnapshot by their keys, ours and those of --label"},
       {"content", "name of the VirtualMachineSnapshotContent"},
       {"restoreSizeBytes, disks[].restoreSizeBytes",
        "how large the volumes of a restore have to be, by the VolumeSnapshots; not the space that the snapshot takes up. null where it is "

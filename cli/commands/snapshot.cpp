@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "backup/consistency.hpp"
 #include "backup/run_id.hpp"
@@ -303,6 +305,7 @@ Run bind(Flags& flags) {
                                  .help = "what becomes of the content when the snapshot object is deleted",
                                  .fallback = "Delete, by KubeVirt"},
                                 options->request.deletion_policy, {{"Delete", "Delete"}, {"Retain", "Retain"}}));
+  bind_labels(flags, options->request.labels);
   flags.add(Flag{.name = "no-events",
                  .help = "write no Event (SnapshotSucceeded, SnapshotFailed) on the VM; where you may not, none is written anyway",
                  .set = [options](const std::string& text) -> base::Result<void> {
@@ -334,7 +337,8 @@ Command snapshot_command() {
                        {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},
-                       {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"}},
+                       {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"},
+                       {"before a risky change; forget --keep-label keep=true keeps it", "snapshot db-0 -n prod --label keep=true"}},
           .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::mixed, ExitCode::deadline,
                          ExitCode::guest_held, ExitCode::busy, ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},
           .needs = Needs::cluster,

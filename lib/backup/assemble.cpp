@@ -133,6 +133,7 @@ SnapshotItem assemble(const SnapshotParts& parts) {
   item.uid = snapshot.uid;
   item.vm_uid = snapshot.source_uid;
   item.labels = snapshot.labels;
+  std::sort(item.labels.begin(), item.labels.end());
   item.deleting = snapshot.deleting;
   item.phase = snapshot.phase_text;
   item.ready_to_use = snapshot.ready_to_use;

@@ -261,7 +261,9 @@ class Planner {
     if (request_.failure_deadline) plan.snapshot.failure_deadline = base::format_duration(*request_.failure_deadline);
     plan.snapshot.deletion_policy = request_.deletion_policy;
     plan.snapshot.labels = {{k_managed_by_label, k_managed_by}, {k_run_label, request_.run}};
-    plan.snapshot.labels.insert(plan.snapshot.labels.end(), request_.labels.begin(), request_.labels.end());
+    for (const auto& label : request_.labels) {
+      if (!is_own_label(label.first)) plan.snapshot.labels.push_back(label);
+    }
     plan.snapshot.annotations = {{k_tool_version_annotation, tool_version()}};
     return plan;
   }
@@ -444,6 +446,8 @@ SnapshotItem item_of(const SnapshotPlan& plan) {
   item.disks = plan.disks;
   item.deletion_policy = plan.snapshot.deletion_policy.empty() ? "Delete" : plan.snapshot.deletion_policy;
   item.failure_deadline = plan.snapshot.failure_deadline.empty() ? k_default_failure_deadline : plan.snapshot.failure_deadline;
+  item.labels = plan.snapshot.labels;
+  std::sort(item.labels.begin(), item.labels.end());
   for (const auto& [key, value] : plan.snapshot.labels) {
     if (key == k_run_label) item.run = value;
   }

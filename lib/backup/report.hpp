@@ -53,8 +53,8 @@ struct SnapshotItem {
   std::string vm;
   std::string name;
   std::string uid;
-  std::string vm_uid;  // of the VM that it is of; empty before KubeVirt has taken it up
-  std::vector<std::pair<std::string, std::string>> labels;
+  std::string vm_uid;                                       // of the VM that it is of; empty before KubeVirt has taken it up
+  std::vector<std::pair<std::string, std::string>> labels;  // by key
   bool deleting = false;
   Outcome outcome = Outcome::failed;
   std::string phase;  // KubeVirt's word; empty before there is one

@@ -40,6 +40,8 @@ std::string snapshot_name(const std::string& vm, const std::string& run) {
   return cut + "-" + base::short_hash(vm) + "-" + run;
 }
 
+bool is_own_label(std::string_view key) { return key == k_managed_by_label || key.starts_with("kubectl-vmbackup/"); }
+
 const char* tool_version() { return "0.1.0"; }
 
 }  // namespace vmbackup::backup

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/clock.hpp"
 
@@ -11,6 +12,8 @@ inline constexpr const char* k_managed_by_label = "app.kubernetes.io/managed-by"
 inline constexpr const char* k_managed_by = "kubectl-vmbackup";
 inline constexpr const char* k_run_label = "kubectl-vmbackup/run";
 inline constexpr const char* k_tool_version_annotation = "kubectl-vmbackup/tool-version";
+// The key of a label that this tool sets itself, now or one day: managed-by, and all of kubectl-vmbackup/.
+bool is_own_label(std::string_view key);
 
 // "<UTC yyyymmdd-hhmmss>-<4>", the last four letters or digits drawn from `random`.
 std::string make_run_id(base::WallTime now, unsigned random);

@@ -38,6 +38,7 @@ struct SnapshotRequest {
   std::string name;                                // object name, for one VM only; "" = made from VM and run
   std::optional<base::Duration> failure_deadline;  // at least 1 s; none: KubeVirt's 5m
   std::string deletion_policy;                     // "" = KubeVirt's Delete
+  // Beside ours, whose keys (is_own_label) are not taken from here. Checked by kube::check_label.
   std::vector<std::pair<std::string, std::string>> labels;
   HoldWish hold = HoldWish::automatic;
   std::optional<base::Duration> max_freeze;

@@ -29,6 +29,16 @@ bool is_prefix(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
+// Of lowercase labels, each with a letter or digit at both ends.
+bool is_domain(std::string_view text) {
+  if (text.size() > 253) return false;
+  const std::vector<std::string> labels = base::split(text, '.');
+  return std::all_of(labels.begin(), labels.end(), [](const std::string& label) {
+    const bool lower = std::none_of(label.begin(), label.end(), [](char c) { return c == '_' || (c >= 'A' && c <= 'Z'); });
+    return lower && is_prefix(label);
+  });
+}
+
 bool is_key(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return is_name(text);
@@ -89,6 +99,21 @@ Result<void> check_label_selector(const std::string& text) {
     }
   }
   return {};
+}
+
+Result<void> check_label(const std::string& key, const std::string& value) {
+  const std::size_t slash = key.find('/');
+  if (slash != std::string::npos && !is_domain(std::string_view(key).substr(0, slash))) {
+    return Error(ErrorCode::usage, "the part of the key before \"/\" is no domain name",
+                 "write lowercase letters, digits, '-' and '.': example.com/NAME");
+  }
+  if (!is_name(slash == std::string::npos ? std::string_view(key) : std::string_view(key).substr(slash + 1))) {
+    return Error(ErrorCode::usage, "the key is no name of a label",
+                 "write 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends");
+  }
+  if (is_value(value)) return {};
+  return Error(ErrorCode::usage, "the value is none that a label may have",
+               "write at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends, or nothing");
 }
 
 }  // namespace vmbackup::kube

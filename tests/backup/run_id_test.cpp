@@ -32,4 +32,12 @@ TEST_CASE("a snapshot's name holds the VM's and the run's, and never exceeds 63 
   CHECK(dotted.find("--") == std::string::npos);
 }
 
+TEST_CASE("keys of labels that are ours") {
+  CHECK(backup::is_own_label(backup::k_managed_by_label));
+  CHECK(backup::is_own_label(backup::k_run_label));
+  CHECK(backup::is_own_label("kubectl-vmbackup/other"));
+  CHECK_FALSE(backup::is_own_label("app.kubernetes.io/name"));
+  CHECK_FALSE(backup::is_own_label("kubectl-vmbackup"));
+}
+
 }  // namespace

@@ -59,6 +59,16 @@ struct Story {
   std::stop_source stop;
 };
 
+TEST_CASE("labels of the user's stand beside ours and never in their place") {
+  Story story;
+  story.request.labels = {{"keep", "true"}, {backup::k_run_label, "forged"}, {backup::k_managed_by_label, "forged"}};
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+  CHECK(item.labels ==
+        Labels{{backup::k_managed_by_label, backup::k_managed_by}, {"keep", "true"}, {backup::k_run_label, story.request.run}});
+}
+
 TEST_CASE("a running VM with an agent: ready, its disks cut, KubeVirt's words kept") {
   Story story({.volumes = {"root", "data"}});
   const backup::SnapshotItem item = story.take();

@@ -50,6 +50,7 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                "deletionPolicy",
                                                "failureDeadline",
                                                "run",
+                                               "labels",
                                                "content",
                                                "restoreSizeBytes",
                                                "creationTimestamp",

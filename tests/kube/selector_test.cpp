@@ -24,3 +24,29 @@ TEST_CASE("selectors that it refuses") {
   }
   CHECK_FALSE(check_label_selector("app=" + std::string(64, 'x')).ok());
 }
+
+TEST_CASE("labels that the API server takes, and that it refuses") {
+  using vmbackup::kube::check_label;
+  for (const char* key : {"app", "example.com/app", "a.b-c.d/E_f.g", "A", "1"}) {
+    CAPTURE(key);
+    CHECK(check_label(key, "x").ok());
+  }
+  for (const char* key :
+       {"", "/app", "example.com/", "Example.com/app", "a_b.com/app", "a..b/c", "-a/b", "a/b/c", "-app", "a b", "app=", "\n"}) {
+    CAPTURE(key);
+    const vmbackup::base::Result<void> checked = check_label(key, "x");
+    REQUIRE_FALSE(checked.ok());
+    CHECK(checked.error().code() == ErrorCode::usage);
+    CHECK_FALSE(checked.error().hint().empty());
+  }
+  CHECK(check_label("app", "").ok());
+  CHECK(check_label("app", "a_B.c-1").ok());
+  CHECK(check_label("app", std::string(63, 'x')).ok());
+  CHECK_FALSE(check_label("app", std::string(64, 'x')).ok());
+  CHECK_FALSE(check_label(std::string(64, 'x'), "x").ok());
+  CHECK_FALSE(check_label(std::string(254, 'x') + "/app", "x").ok());
+  for (const char* value : {"a b", "-", "a=b", "a/b", "a,b", "x."}) {
+    CAPTURE(value);
+    CHECK_FALSE(check_label("app", value).ok());
+  }
+}
