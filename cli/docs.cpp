@@ -8,6 +8,7 @@
 #include "cli/freeze_view.hpp"
 #include "cli/help.hpp"
 #include "cli/level_texts.hpp"
+#include "cli/metrics.hpp"
 #include "cli/view.hpp"
 
 namespace vmbackup::cli {
@@ -178,7 +179,8 @@ TextFile program_page(const std::vector<Command>& commands) {
       "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
       "(Ctrl-Z) "
       "is refused.");
-  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)", "kubectl(1)"});
+  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)",
+                             "kubectl-vmbackup-metrics(7)", "kubectl(1)"});
   page.see_also(pages);
   return {"kubectl-vmbackup.1", page.text()};
 }
@@ -295,6 +297,43 @@ TextFile levels_page() {
   return {"kubectl-vmbackup-levels.7", page.text()};
 }
 
+TextFile metrics_page() {
+  Page page("kubectl-vmbackup-metrics", 7);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup-metrics - what snapshot --metrics-file tells Prometheus");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "The file is for the textfile collector of Prometheus' node exporter (its name has to end with .prom), or for any other reader of "
+      "that "
+      "format. Each run replaces it as a whole: it is written beside itself, flushed and renamed, so nobody reads half of it. What it "
+      "holds of "
+      "VMs that the run did not try stays, so several runs may share one file, even at the same time. Use one file per cluster: the "
+      "series name namespace and VM, not the cluster. Of a VM that is gone the series stay too; remove the file to be rid of them, the "
+      "next "
+      "runs write it again.\n"
+      "\n"
+      "A file whose folder does not exist or cannot be written, and one that is there and was not written by this tool, is refused with "
+      "exit "
+      "code 2 before anything is sent. If it cannot be written at the end, that is a warning, and the exit code stays. A dry run writes "
+      "none.");
+  page.heading("METRICS");
+  page.paragraphs(
+      "All are gauges. Those that begin with vmbackup_snapshot_ have the labels namespace and vm, and vmbackup_snapshot_level has level. A "
+      "try "
+      "that took no snapshot leaves what is said of the last one that was taken.");
+  for (const MetricText& text : metric_texts()) page.item(text.name, text.help);
+  page.heading("\"WHAT TO WATCH FOR\"");
+  page.item("time() - vmbackup_snapshot_last_success_timestamp_seconds > 26 * 3600",
+            "no good snapshot of a VM for 26 hours, of nightly ones");
+  page.item("vmbackup_snapshot_last_attempt_timestamp_seconds unless on (namespace, vm) vmbackup_snapshot_last_success_timestamp_seconds",
+            "tried, and never with success");
+  page.item("time() - vmbackup_run_timestamp_seconds > 26 * 3600 or absent(vmbackup_run_timestamp_seconds)", "the job does not run at all");
+  page.item("vmbackup_run_exit_code != 0", "the last run failed, or gave less than was asked");
+  page.item("vmbackup_snapshot_level{level=~\"per-disk|unknown\"} == 1", "a database on several disks may not come up from it");
+  page.see_also({"kubectl-vmbackup-snapshot(1)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-levels(7)"});
+  return {"kubectl-vmbackup-metrics.7", page.text()};
+}
+
 }  // namespace
 
 std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
@@ -305,6 +344,7 @@ std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
   pages.push_back(exit_codes_page());
   pages.push_back(json_page());
   pages.push_back(levels_page());
+  pages.push_back(metrics_page());
   return pages;
 }
 

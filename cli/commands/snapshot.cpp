@@ -12,6 +12,7 @@
 #include "base/duration.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
+#include "cli/metrics.hpp"
 #include "cli/names.hpp"
 #include "cli/printers.hpp"
 #include "cli/progress.hpp"
@@ -50,6 +51,7 @@ struct Options {
   backup::TakeOptions take;
   base::Duration timeout = std::chrono::minutes(30);
   bool allow_partial = false;
+  std::string metrics_file;
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
 };
@@ -168,6 +170,7 @@ std::vector<ExitCode> codes_of(const Options& options, const Outcome& outcome, i
 }
 
 ExitCode run_snapshot(const Options& options, Context& context) {
+  if (const base::Result<void> can = check_metrics_file(options.metrics_file); !can) return context.fail(can.error());
   Outcome outcome = run(options, context);
   if (outcome.error && !add_unplanned(options, *outcome.error, context, outcome.report)) return context.fail(*outcome.error);
   outcome.report.completion_time = context.clock().wall_now();
@@ -182,6 +185,7 @@ ExitCode run_snapshot(const Options& options, Context& context) {
                                                                    : snapshot_report_text(outcome.report, wide);
                     },
                 .names = [&] { return snapshot_names_text(outcome.report.items); }});
+  write_metrics(context, options.metrics_file, outcome.report, codes, code);
   for (std::size_t i = 0; i < codes.size(); ++i) tell_end(context, outcome.report.items[i], codes[i], options.take.require);
   context.console().result(document_of(outcome, code), static_cast<int>(code));
   return code;
@@ -306,6 +310,7 @@ Run bind(Flags& flags) {
                                  .fallback = "Delete, by KubeVirt"},
                                 options->request.deletion_policy, {{"Delete", "Delete"}, {"Retain", "Retain"}}));
   bind_labels(flags, options->request.labels);
+  bind_metrics_file(flags, options->metrics_file);
   flags.add(Flag{.name = "no-events",
                  .help = "write no Event (SnapshotSucceeded, SnapshotFailed) on the VM; where you may not, none is written anyway",
                  .set = [options](const std::string& text) -> base::Result<void> {
@@ -338,6 +343,7 @@ Command snapshot_command() {
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},
                        {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"},
+                       {"from cron, watched by Prometheus", "snapshot db-0 -n prod --quiet --metrics-file ~/textfile/vmbackup.prom"},
                        {"before a risky change; forget --keep-label keep=true keeps it", "snapshot db-0 -n prod --label keep=true"}},
           .exit_codes = {ExitCode::done, ExitCode::failed, ExitCode::usage, ExitCode::weaker, ExitCode::mixed, ExitCode::deadline,
                          ExitCode::guest_held, ExitCode::busy, ExitCode::hung_up, ExitCode::interrupted, ExitCode::terminated},

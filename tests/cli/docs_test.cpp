@@ -108,7 +108,7 @@ TEST_CASE("man pages") {
   for (const cli::Command& command : cli::all_commands()) {
     if (!command.hidden) expected.push_back("kubectl-vmbackup-" + command.name + ".1");
   }
-  for (const char* page : {"exit-codes.7", "json.7", "levels.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
+  for (const char* page : {"exit-codes.7", "json.7", "levels.7", "metrics.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
   CHECK(expected.size() > 10);
   CHECK(names == expected);
 }
@@ -129,7 +129,10 @@ TEST_CASE("a command's page leads to its neighbours in help, and to no hidden on
 
 TEST_CASE("the page on levels explains each level there is, strong to weak") {
   const std::vector<cli::TextFile> pages = cli::man_pages(cli::all_commands());
-  std::string text = pages.back().second;
+  const auto page =
+      std::find_if(pages.begin(), pages.end(), [](const cli::TextFile& each) { return each.first == "kubectl-vmbackup-levels.7"; });
+  REQUIRE(page != pages.end());
+  std::string text = page->second;
   text.erase(std::remove(text.begin(), text.end(), '\\'), text.end());  // "per\-disk"
   std::size_t at = 0;
   for (const backup::Level level : backup::all_levels()) {
