@@ -60,6 +60,18 @@ const char* word_of(Event::Kind kind) {
       return "thawed";
     case Event::Kind::owed:
       return "owed";
+    case Event::Kind::pausing:
+      return "pausing";
+    case Event::Kind::paused:
+      return "paused";
+    case Event::Kind::unpausing:
+      return "unpausing";
+    case Event::Kind::unpause_again:
+      return "unpauseAgain";
+    case Event::Kind::unpaused:
+      return "unpaused";
+    case Event::Kind::pause_owed:
+      return "pauseOwed";
     case Event::Kind::ended:
       return "ended";
     case Event::Kind::warning:
@@ -121,6 +133,18 @@ std::string event_text(const Event& event) {
       return "the guest is let go, confirmed by " + text;
     case Event::Kind::owed:
       return "given up, the guest may still be frozen: " + text;
+    case Event::Kind::pausing:
+      return "pausing the VM";
+    case Event::Kind::paused:
+      return "the VM is paused";
+    case Event::Kind::unpausing:
+      return "letting the VM run again";
+    case Event::Kind::unpause_again:
+      return "letting it run, again: " + text;
+    case Event::Kind::unpaused:
+      return "the VM runs again, confirmed by " + text;
+    case Event::Kind::pause_owed:
+      return "given up, the VM may still be paused: " + text;
     case Event::Kind::ended:
     case Event::Kind::warning:
       return text;
@@ -197,8 +221,22 @@ void Waiting::on(const Event& event, base::TimePoint now) {
     case Event::Kind::thaw_again:
       guests_[subject_] = "thawing again (" + base::printable(event.text, 256) + ")";
       break;
+    case Event::Kind::pausing:
+      guests_[subject_] = "pausing";
+      break;
+    case Event::Kind::paused:
+      guests_[subject_] = "paused";
+      break;
+    case Event::Kind::unpausing:
+      guests_[subject_] = "unpausing";
+      break;
+    case Event::Kind::unpause_again:
+      guests_[subject_] = "unpausing again (" + base::printable(event.text, 256) + ")";
+      break;
     case Event::Kind::thawed:
     case Event::Kind::owed:
+    case Event::Kind::unpaused:
+    case Event::Kind::pause_owed:
       guests_.erase(subject_);
       break;
     default:
@@ -214,7 +252,8 @@ void Waiting::on(const Event& event, base::TimePoint now) {
 // "db-0 and 3 more frozen": the first guest that is furthest behind speaks for all.
 std::string Waiting::guests_state() const {
   if (held_) return std::to_string(guests_.size()) + (guests_.size() == 1 ? " guest is" : " guests are") + " frozen, the command runs";
-  const auto behind = std::find_if(guests_.begin(), guests_.end(), [](const auto& guest) { return guest.second != "frozen"; });
+  const auto behind =
+      std::find_if(guests_.begin(), guests_.end(), [](const auto& guest) { return guest.second != "frozen" && guest.second != "paused"; });
   const auto& [subject, state] = behind == guests_.end() ? *guests_.begin() : *behind;
   if (guests_.size() == 1) return state;
   return state + " " + subject + ", one of " + std::to_string(guests_.size());

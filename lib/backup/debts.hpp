@@ -3,31 +3,40 @@
 
 #include <mutex>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "kube/client.hpp"
 
 namespace vmbackup::backup {
 
+// What a guest may have to be let go from. One that is frozen and paused is owed both, and each is settled for itself.
+enum class Debt { freeze, pause };
+
 // Thread-safe. While it is not empty, the process must not end by its own will.
 class Debts {
  public:
-  void add(const kube::Name& vm) {
+  void add(const kube::Name& vm, Debt debt) {
     const std::lock_guard lock(mutex_);
-    owed_.insert(vm);
+    owed_.insert({vm, debt});
   }
-  void settle(const kube::Name& vm) {
+  void settle(const kube::Name& vm, Debt debt) {
     const std::lock_guard lock(mutex_);
-    owed_.erase(vm);
+    owed_.erase({vm, debt});
   }
+  // Each guest once, by namespace and name.
   std::vector<kube::Name> owed() const {
     const std::lock_guard lock(mutex_);
-    return {owed_.begin(), owed_.end()};
+    std::vector<kube::Name> names;
+    for (const auto& [vm, debt] : owed_) {
+      if (names.empty() || names.back() != vm) names.push_back(vm);
+    }
+    return names;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::set<kube::Name> owed_;
+  std::set<std::pair<kube::Name, Debt>> owed_;
 };
 
 }  // namespace vmbackup::backup

@@ -10,30 +10,36 @@ namespace vmbackup::backup {
 
 struct Event {
   enum class Kind {
-    created,     // the VirtualMachineSnapshot exists; `text` is its UID
-    phase,       // `text` is the phase's word
-    waiting,     // not yet under way or in an error state; `text` is the server's reason. Told when it changes
-    indication,  // a new word in status.indications
-    disk_begun,  // VolumeSnapshot of `disk` exists, not cut yet
-    cut,         // `disk` was cut; `time` is the storage's time of it
-    disk_ready,  // the VolumeSnapshot of `disk` may be used
-    disk_error,  // the storage refused; `text` is its message. Told when it changes
-    ready,       // readyToUse became true
-    deleting,    // deletion was sent, or someone sent it
-    gone,        // an object is gone; `object` names it
-    watch_gap,   // events may have been missed; everything was read anew
-    unreadable,  // a kind that only refines the report may not be read; `object` the kind, `text` why
-    lock_wait,   // the VM's Lease is held by others; `text` is who, and what is waited for
-    locked,      // the VM's Lease is ours; `text` is the time it took over from, if it did
-    freezing,    // the freeze is being sent
-    frozen,      // it was answered: frozen
-    held,        // all guests of the run are frozen
-    thawing,     // the unfreeze is being sent
-    thaw_again,  // it was not enough; `text` says why. Told when it changes
-    thawed,      // the thaw is confirmed; `text` says by what
-    owed,        // given up: the guest may still be frozen
-    ended,       // the wait for this one of several is over; `text` says why it failed, empty when it did not
-    warning,     // `text` is a sentence that the operator must see
+    created,        // the VirtualMachineSnapshot exists; `text` is its UID
+    phase,          // `text` is the phase's word
+    waiting,        // not yet under way or in an error state; `text` is the server's reason. Told when it changes
+    indication,     // a new word in status.indications
+    disk_begun,     // VolumeSnapshot of `disk` exists, not cut yet
+    cut,            // `disk` was cut; `time` is the storage's time of it
+    disk_ready,     // the VolumeSnapshot of `disk` may be used
+    disk_error,     // the storage refused; `text` is its message. Told when it changes
+    ready,          // readyToUse became true
+    deleting,       // deletion was sent, or someone sent it
+    gone,           // an object is gone; `object` names it
+    watch_gap,      // events may have been missed; everything was read anew
+    unreadable,     // a kind that only refines the report may not be read; `object` the kind, `text` why
+    lock_wait,      // the VM's Lease is held by others; `text` is who, and what is waited for
+    locked,         // the VM's Lease is ours; `text` is the time it took over from, if it did
+    freezing,       // the freeze is being sent
+    frozen,         // it was answered: frozen
+    held,           // all guests of the run are frozen
+    thawing,        // the unfreeze is being sent
+    thaw_again,     // it was not enough; `text` says why. Told when it changes
+    thawed,         // the thaw is confirmed; `text` says by what
+    owed,           // given up: the guest may still be frozen
+    pausing,        // the pause is being sent
+    paused,         // the VM's status says so
+    unpausing,      // the unpause is being sent
+    unpause_again,  // it was not enough; `text` says why. Told when it changes
+    unpaused,       // that the VM runs is confirmed; `text` says by what
+    pause_owed,     // given up: the VM may still be paused
+    ended,          // the wait for this one of several is over; `text` says why it failed, empty when it did not
+    warning,        // `text` is a sentence that the operator must see
   };
   Kind kind = Kind::warning;
   std::string ns;

@@ -160,7 +160,7 @@ FreezeGuard::~FreezeGuard() {
 
 Result<void> FreezeGuard::freeze(const std::stop_token& stop) {
   if (stop.stop_requested()) return Error(ErrorCode::cancelled, guest(target_) + " was not frozen: interrupted before");
-  debts_.add(target_.vm);
+  debts_.add(target_.vm, Debt::freeze);
   owes_ = true;
   observer_.on({Event::Kind::freezing, target_.vm.ns, target_.vm.name, {}, {}, {}, clock_.wall_now()});
   record_.sent = clock_.now();
@@ -190,7 +190,7 @@ void FreezeGuard::hand_over() { settle(); }
 
 void FreezeGuard::settle() {
   owes_ = false;
-  debts_.settle(target_.vm);
+  debts_.settle(target_.vm, Debt::freeze);
 }
 
 }  // namespace vmbackup::backup

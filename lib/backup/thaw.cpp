@@ -4,10 +4,8 @@
 #include <mutex>
 #include <utility>
 
-#include "base/backoff.hpp"
+#include "backup/pause_guard.hpp"
 #include "base/parallel.hpp"
-#include "kubevirt/guest_control.hpp"
-#include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
 
@@ -19,8 +17,6 @@ using base::Result;
 
 constexpr std::size_t k_at_once = 16;
 constexpr base::Duration k_call = std::chrono::seconds(10);
-// virt-api refuses an unpause while a snapshot is in progress, which KubeVirt gives up after 5 m unless told otherwise.
-constexpr base::Duration k_unpause_limit = std::chrono::seconds(75);
 
 FreezeItem begin_item(const ThawItem& item) {
   FreezeItem report;
@@ -33,7 +29,7 @@ FreezeItem begin_item(const ThawItem& item) {
                  : facts.frozen                 ? "frozen"
                  : perhaps_frozen               ? "unknown"
                                                 : "running";
-  if (facts.leased) report.by = "run " + facts.run;
+  if (!facts.run.empty()) report.by = "run " + facts.run;
   report.outcome = Outcome::planned;
   if (item.choice.decision == ThawDecision::let_go) return report;
   report.outcome = Outcome::skipped;
@@ -69,9 +65,9 @@ class OneThaw {
       return report;
     }
     // Whoever froze it: an unfreeze that its agent refuses has taken its safety timer away, and nobody else will try again.
-    ground_.debts.add(item_.facts.vm);
+    ground_.debts.add(item_.facts.vm, Debt::freeze);
     const Result<void> gone = let_go(ground_.client, ground_.clock, observer_, GuardTarget{item_.facts.vm, item_.vmi_uid}, record);
-    ground_.debts.settle(item_.facts.vm);
+    ground_.debts.settle(item_.facts.vm, Debt::freeze);
     if (!gone.ok()) {
       report.error = gone.error();
       report.outcome = Outcome::failed;
@@ -89,32 +85,24 @@ class OneThaw {
   }
 
  private:
-  // Until it answers well or says that nothing is paused. False: given up, said in `report`.
+  // False: given up, said in `report`.
   bool unpause(FreezeItem& report) {
-    const base::Deadline deadline = base::Deadline::after(ground_.clock, k_unpause_limit);
-    base::Backoff pauses(std::chrono::milliseconds(200), std::chrono::seconds(2));
-    for (;;) {
-      const kube::Call call{.deadline = base::Deadline::after(ground_.clock, k_call).sooner(deadline), .repeat = false};
-      const Result<void> answer = kubevirt::unpause(ground_.client, item_.facts.vm, call, {});
-      if (answer.ok() || kubevirt::says_not_paused(answer.error())) break;
-      if (deadline.passed(ground_.clock)) {
-        report.error =
-            Error(ErrorCode::unavailable, "VM " + report.ns + "/" + report.vm + " may still be paused: " + answer.error().message(),
-                  "let it run with: kubectl vmbackup thaw " + report.vm + " -n " + report.ns);
-        report.outcome = Outcome::failed;
-        report.held = true;
-        return false;
-      }
-      ground_.clock.sleep_until(std::min(ground_.clock.now() + pauses.next(), deadline.when()), {});
+    PauseRecord record;
+    record.seen_paused = item_.facts.paused;
+    ground_.debts.add(item_.facts.vm, Debt::pause);
+    const GuardTarget target{item_.facts.vm, item_.vmi_uid};
+    const Result<void> running = let_run(ground_.client, ground_.clock, observer_, target, base::Duration::zero(), record);
+    ground_.debts.settle(item_.facts.vm, Debt::pause);
+    if (!running.ok()) {
+      report.error = running.error();
+      report.outcome = Outcome::failed;
+      report.held = true;
+      return false;
     }
-    const Result<void> unmarked = clear_mark();
-    if (!unmarked.ok()) warn("its mark " + std::string(k_held_annotation) + " could not be taken away: " + unmarked.error().message());
+    const Result<void> dropped =
+        drop_held_mark(ground_.client, ground_.clock, item_.facts.vm, item_.mark, base::Deadline::after(ground_.clock, k_call), {});
+    if (!dropped.ok()) warn("its mark " + std::string(k_held_annotation) + " could not be taken away: " + dropped.error().message());
     return true;
-  }
-
-  Result<void> clear_mark() {
-    return kubevirt::annotate(ground_.client, kubevirt::virtual_machines(), item_.facts.vm, k_held_annotation, std::nullopt,
-                              {.deadline = base::Deadline::after(ground_.clock, k_call)}, {});
   }
 
   void clear_lease() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backup/group_hold.hpp"
+#include "backup/held_mark.hpp"
 #include "backup/report.hpp"
 #include "backup/select.hpp"
 #include "base/clock.hpp"
@@ -16,9 +17,6 @@
 #include "kubevirt/virtual_machine.hpp"
 
 namespace vmbackup::backup {
-
-// On a VM that this tool has paused; its value is for people. Taken away when it is let go.
-inline constexpr const char* k_held_annotation = "kubectl-vmbackup/held";
 
 struct ThawRequest {
   Selection selection;
@@ -38,7 +36,7 @@ struct ThawFacts {
   bool marked = false;  // k_held_annotation
   std::string snapshot_in_progress;
   bool leased = false;         // a Lease of this tool names it
-  std::string run;             // that wrote it
+  std::string run;             // that wrote it, or the mark
   bool lease_expired = false;  // it stood unchanged for its whole length while we watched
   std::optional<base::Duration> held_for;
 };
@@ -65,6 +63,7 @@ struct ThawItem {
   ThawChoice choice;
   std::string vmi_uid;
   std::string vm_uid;
+  std::string mark;  // the value of k_held_annotation
   std::optional<kube::Lease> lease;
 };
 struct ThawPlan {

@@ -95,7 +95,11 @@ ThawItem item_of(const kubevirt::VirtualMachine& vm, const std::optional<kubevir
   facts.vm = {vm.ns, vm.name};
   item.vm_uid = vm.uid;
   facts.snapshot_in_progress = vm.snapshot_in_progress;
-  facts.marked = !vm.annotation(k_held_annotation).empty();
+  item.mark = vm.annotation(k_held_annotation);
+  facts.marked = !item.mark.empty();
+  const HeldMark mark = read_held_mark(item.mark);
+  facts.run = mark.run;
+  if (mark.since) facts.held_for = std::max(base::Duration::zero(), now - *mark.since);
   if (vmi) {
     facts.running = vmi->phase == "Running";
     facts.agent = vmi->agent_connected;

@@ -20,6 +20,21 @@ constexpr std::size_t k_listed_file_systems = 10;
 
 bool has(const Error& error, std::string_view words) { return error.message().find(words) != std::string::npos; }
 
+// The API server or virt-api answered, and asked no guest.
+bool asked_no_guest(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::unavailable:
+    case ErrorCode::timeout:
+    case ErrorCode::cancelled:
+    case ErrorCode::internal:
+      return error.reason() == "TooManyRequests";
+    case ErrorCode::invalid:
+      return !error.reason().empty();  // else a good answer that nobody can read
+    default:
+      return true;
+  }
+}
+
 // virt-launcher passes on that somebody waited in vain; the agent may still act.
 bool waited_in_vain(const Error& error) {
   constexpr std::array<std::string_view, 5> k_words = {"imeout", "imed out", "eadline", "not available for now", "context canceled"};
@@ -38,16 +53,7 @@ Result<void> put(kube::Client& client, const kube::Name& name, const char* what,
 FreezeAnswer freeze_answer(const Result<void>& answer) {
   if (answer.ok()) return FreezeAnswer::frozen;
   const Error& error = answer.error();
-  switch (error.code()) {
-    case ErrorCode::unavailable:
-    case ErrorCode::timeout:
-    case ErrorCode::cancelled:
-    case ErrorCode::internal:
-      break;
-    default:
-      return FreezeAnswer::refused;  // the API server or virt-api answered, and asked no guest
-  }
-  if (error.reason() == "TooManyRequests") return FreezeAnswer::refused;
+  if (asked_no_guest(error)) return FreezeAnswer::refused;
   // libvirt looks at the domain before it speaks to the agent: one that is paused is "not running". [libvirt, src/qemu/qemu_driver.c]
   for (const char* words : {"VMI is currently during migration", "QEMU guest agent is not connected", "domain is not running"}) {
     if (has(error, words)) return FreezeAnswer::refused;
@@ -69,6 +75,19 @@ ThawAnswer thaw_answer(const Result<void>& answer) {
   return ThawAnswer::unclear;
 }
 
+PauseAnswer pause_answer(const Result<void>& answer) {
+  if (answer.ok()) return PauseAnswer::paused;
+  return asked_no_guest(answer.error()) ? PauseAnswer::refused : PauseAnswer::unclear;
+}
+
+UnpauseAnswer unpause_answer(const Result<void>& answer) {
+  if (answer.ok()) return UnpauseAnswer::running;
+  const Error& error = answer.error();
+  if (error.code() == ErrorCode::not_found || has(error, "VMI is not running")) return UnpauseAnswer::not_running;
+  if (has(error, "VMI is not paused")) return UnpauseAnswer::not_paused;
+  return has(error, "VM snapshot is in progress") ? UnpauseAnswer::snapshot : UnpauseAnswer::unclear;
+}
+
 Result<void> freeze(kube::Client& client, const kube::Name& name, std::chrono::seconds safety_timeout, const kube::Call& call,
                     const std::stop_token& stop) {
   const json::Value body = json::Value::object({{"unfreezeTimeout", std::to_string(safety_timeout.count()) + "s"}});
@@ -87,15 +106,33 @@ Result<void> unpause(kube::Client& client, const kube::Name& name, const kube::C
   return put(client, name, "unpause", json::Value::object(), call, stop);
 }
 
-bool says_not_paused(const Error& error) {
-  return error.code() == ErrorCode::not_found || has(error, "VMI is not paused") || has(error, "VMI is not running");
-}
-
 Result<void> annotate(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
                       const std::optional<std::string>& value, const kube::Call& call, const std::stop_token& stop) {
   const json::Value annotations = json::Value::object({{key, value ? json::Value(*value) : json::Value()}});
   const json::Value change = json::Value::object({{"metadata", json::Value::object({{"annotations", annotations}})}});
   const Result<json::Value> changed = client.patch(resource, name, kube::PatchType::merge, change, call, stop);
+  if (!changed) return changed.error();
+  return {};
+}
+
+Result<void> annotate_unchanged(kube::Client& client, const kube::Resource& resource, const kube::Name& name,
+                                const std::string& resource_version, const std::string& key, const std::string& value,
+                                const kube::Call& call, const std::stop_token& stop) {
+  const json::Value metadata =
+      json::Value::object({{"annotations", json::Value::object({{key, value}})}, {"resourceVersion", resource_version}});
+  const json::Value change = json::Value::object({{"metadata", metadata}});
+  const Result<json::Value> changed = client.patch(resource, name, kube::PatchType::merge, change, call, stop);
+  if (!changed) return changed.error();
+  return {};
+}
+
+Result<void> drop_annotation(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
+                             const std::string& value, const kube::Call& call, const std::stop_token& stop) {
+  std::string path = "/metadata/annotations/";
+  for (const char letter : key) path += letter == '/' ? "~1" : letter == '~' ? "~0" : std::string(1, letter);
+  const json::Value change = json::Value::array(
+      {json::Value::object({{"op", "test"}, {"path", path}, {"value", value}}), json::Value::object({{"op", "remove"}, {"path", path}})});
+  const Result<json::Value> changed = client.patch(resource, name, kube::PatchType::json, change, call, stop);
   if (!changed) return changed.error();
   return {};
 }

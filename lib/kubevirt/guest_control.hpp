@@ -33,6 +33,22 @@ enum class ThawAnswer {
 };
 ThawAnswer thaw_answer(const base::Result<void>& answer);
 
+// A pause: `refused` when virt-api said no before any guest was asked, as for one that is paused already; `unclear` when it may have come
+// all the same, or may still come. virt-api sees only the condition Paused, which virt-handler writes some time after the guest stands
+// still, so that a "not paused" says nothing of a pause that is younger. [kubevirt 1.9.0, pkg/virt-api/rest/lifecycle.go,
+// pkg/virt-handler/vm.go: updatePausedConditions]
+enum class PauseAnswer { paused, refused, unclear };
+PauseAnswer pause_answer(const base::Result<void>& answer);
+
+enum class UnpauseAnswer {
+  running,      // it runs
+  not_paused,   // its status does not say Paused
+  not_running,  // there is no running instance of that name (404 or 409)
+  snapshot,     // refused as long as a snapshot of the VM is in progress
+  unclear,      // ask again
+};
+UnpauseAnswer unpause_answer(const base::Result<void>& answer);
+
 // `safety_timeout`: whole seconds, at least one (KubeVirt truncates, and 0 would mean no safety timer at all). Each is sent once.
 // Freezing a guest that is frozen already answers well, and leaves the timer of the earlier freeze. Errors as kube::Client.
 base::Result<void> freeze(kube::Client& client, const kube::Name& name, std::chrono::seconds safety_timeout, const kube::Call& call,
@@ -41,12 +57,17 @@ base::Result<void> unfreeze(kube::Client& client, const kube::Name& name, const 
 // conflict: it is paused already (pause) or not paused (unpause), or a snapshot of the VM is in progress (unpause).
 base::Result<void> pause(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
 base::Result<void> unpause(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
-// Whether a failed unpause means that nothing is paused (any more).
-bool says_not_paused(const base::Error& error);
 
 // Sets one annotation of an object, or takes it away where there is no value. Errors as kube::Client::patch.
 base::Result<void> annotate(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
                             const std::optional<std::string>& value, const kube::Call& call, const std::stop_token& stop);
+// The same for an object that is still as it was at `resource_version`. conflict: it has changed.
+base::Result<void> annotate_unchanged(kube::Client& client, const kube::Resource& resource, const kube::Name& name,
+                                      const std::string& resource_version, const std::string& key, const std::string& value,
+                                      const kube::Call& call, const std::stop_token& stop);
+// Takes an annotation away where it says `value`. invalid: it says something else, or is not there.
+base::Result<void> drop_annotation(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
+                                   const std::string& value, const kube::Call& call, const std::stop_token& stop);
 
 // guestosinfo, as far as a freeze cares.
 struct GuestInfo {

@@ -72,6 +72,7 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   vm.ns = metadata.string("namespace");
   vm.name = metadata.required_string("name");
   vm.uid = metadata.required_string("uid");
+  vm.resource_version = metadata.string("resourceVersion");
   vm.deleting = metadata.member("deletionTimestamp").present();
   vm.annotations = metadata.string_map("annotations");
   vm.printable_status = status.string("printableStatus");

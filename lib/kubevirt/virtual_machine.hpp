@@ -38,6 +38,7 @@ struct VirtualMachine {
   std::string ns;
   std::string name;
   std::string uid;
+  std::string resource_version;
   bool deleting = false;
   std::vector<std::pair<std::string, std::string>> annotations;
   std::string printable_status;      // "Running", "Stopped", ...; empty on a new one

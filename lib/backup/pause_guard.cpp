@@ -1,0 +1,289 @@
+#include "backup/pause_guard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "backup/held_mark.hpp"
+#include "base/backoff.hpp"
+#include "kubevirt/resources.hpp"
+#include "kubevirt/virtual_machine.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using kubevirt::PauseAnswer;
+using kubevirt::UnpauseAnswer;
+
+// virt-api gives virt-handler 10 s; what comes later is no answer.
+constexpr base::Duration k_answer_limit = std::chrono::seconds(15);
+constexpr base::Duration k_look_limit = std::chrono::seconds(5);
+constexpr base::Duration k_confirm_limit = std::chrono::seconds(15);
+constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
+constexpr base::Duration k_mark_limit = std::chrono::seconds(10);
+constexpr int k_mark_tries = 5;
+// In which a VM has to be let go, beyond what a snapshot may hold it.
+constexpr base::Duration k_extra = std::chrono::seconds(75);
+constexpr base::Duration k_first_pause = std::chrono::milliseconds(200);
+constexpr base::Duration k_most_pause = std::chrono::seconds(2);
+
+std::string vm_of(const GuardTarget& target) { return "VM " + target.vm.ns + "/" + target.vm.name; }
+std::string thaw_command(const GuardTarget& target) { return "kubectl vmbackup thaw " + target.vm.name + " -n " + target.vm.ns; }
+
+bool is_target(const kubevirt::VirtualMachineInstance& vmi, const GuardTarget& target) {
+  return !vmi.final() && (target.vmi_uid.empty() || vmi.uid == target.vmi_uid);
+}
+
+// One VM being let go.
+class Release {
+ public:
+  Release(kube::Client& client, base::Clock& clock, Observer& observer, const GuardTarget& target, PauseRecord& record)
+      : client_(client), clock_(clock), observer_(observer), target_(target), record_(record) {}
+
+  Result<void> run(base::Duration longest_refusal) {
+    const base::Deadline deadline = base::Deadline::after(clock_, k_extra + longest_refusal);
+    tell(Event::Kind::unpausing, {});
+    base::Backoff pauses(k_first_pause, k_most_pause);
+    while (!attempt(deadline)) {
+      if (deadline.passed(clock_)) return give_up();
+      const base::Duration pause = unsettled_ ? k_most_pause : pauses.next();
+      clock_.sleep_until(std::min(clock_.now() + pause, deadline.when()), {});
+    }
+    tell(Event::Kind::unpaused, record_.unpaused_by);
+    return {};
+  }
+
+ private:
+  // One unpause, and a look where that did not settle it. True: the VM runs.
+  bool attempt(const base::Deadline& deadline) {
+    ++record_.tries;
+    unsettled_ = false;
+    const base::TimePoint sent = clock_.now();
+    const base::Deadline until = base::Deadline::after(clock_, k_answer_limit).sooner(deadline);
+    const Result<void> answer = kubevirt::unpause(client_, target_.vm, {.deadline = until, .repeat = false}, {});
+    switch (kubevirt::unpause_answer(answer)) {
+      case UnpauseAnswer::running:
+        return runs(sent, "this run");
+      case UnpauseAnswer::not_paused:
+        return not_paused(sent);
+      case UnpauseAnswer::snapshot:
+        again("KubeVirt refuses it as long as a snapshot of the VM is in progress");
+        break;
+      case UnpauseAnswer::not_running:
+      case UnpauseAnswer::unclear:
+        again(answer.error().message());
+        break;
+    }
+    return look(sent);
+  }
+
+  // virt-api read the status just now, and it did not say Paused. That of a pause which has only just come does not either.
+  bool not_paused(base::TimePoint sent) {
+    if (look(sent)) return true;
+    if (!record_.sent) return runs(sent, "its status, which does not say paused");
+    if (record_.seen_paused) return false;
+    const bool clear = record_.answer && *record_.answer == PauseAnswer::paused;
+    if (!clear && sent - *record_.sent >= kubevirt::k_launcher_limit) return runs(sent, "its status, which never said paused");
+    unsettled_ = true;
+    again(clear ? "the pause was answered, and its status does not show it yet" : "the pause had no clear answer and may still come");
+    return false;
+  }
+
+  // What the instance's status says. True: it is over.
+  bool look(base::TimePoint sent) {
+    const base::Deadline until = base::Deadline::after(clock_, k_look_limit);
+    const Result<json::Value> object =
+        client_.get(kubevirt::virtual_machine_instances(), target_.vm, {.deadline = until, .repeat = false}, {});
+    if (!object.ok()) {
+      return object.error().code() == ErrorCode::not_found && runs(sent, "the end of the instance");
+    }
+    const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
+    if (!vmi.ok()) return false;
+    if (!is_target(*vmi, target_)) return runs(sent, "the end of the instance");
+    if (vmi->paused) record_.seen_paused = true;
+    return !vmi->paused && record_.seen_paused && runs(sent, "its status, which does not say paused any more");
+  }
+
+  bool runs(base::TimePoint sent, const char* by) {
+    record_.unpause_sent = sent;
+    record_.unpaused = clock_.now();
+    record_.unpaused_by = by;
+    return true;
+  }
+
+  void again(const std::string& why) {
+    if (why == last_) return;
+    last_ = why;
+    tell(Event::Kind::unpause_again, why);
+  }
+
+  Result<void> give_up() {
+    tell(Event::Kind::pause_owed, last_);
+    Error error(ErrorCode::unavailable, vm_of(target_) + " may still be paused: " + last_, "let it run with: " + thaw_command(target_));
+    record_.not_unpaused = error;
+    return error;
+  }
+
+  void tell(Event::Kind kind, const std::string& text) {
+    observer_.on({kind, target_.vm.ns, target_.vm.name, {}, {}, text, clock_.wall_now()});
+  }
+
+  kube::Client& client_;
+  base::Clock& clock_;
+  Observer& observer_;
+  const GuardTarget& target_;
+  PauseRecord& record_;
+  std::string last_;
+  bool unsettled_ = false;
+};
+
+}  // namespace
+
+Result<void> let_run(kube::Client& client, base::Clock& clock, Observer& observer, const GuardTarget& target,
+                     base::Duration longest_refusal, PauseRecord& record) {
+  return Release(client, clock, observer, target, record).run(longest_refusal);
+}
+
+PauseGuard::PauseGuard(kube::Client& client, base::Clock& clock, Observer& observer, Debts& debts, GuardTarget target, std::string run,
+                       base::Duration longest_refusal)
+    : client_(client),
+      clock_(clock),
+      observer_(observer),
+      debts_(debts),
+      target_(std::move(target)),
+      run_(std::move(run)),
+      longest_refusal_(longest_refusal) {}
+
+PauseGuard::~PauseGuard() {
+  try {
+    (void)release().ok();
+  } catch (...) {
+    // No memory even for a request: the mark is left, as after a KILL.
+  }
+}
+
+Result<void> PauseGuard::pause(const base::Deadline& deadline, const std::stop_token& stop) {
+  if (stop.stop_requested()) return Error(ErrorCode::cancelled, vm_of(target_) + " was not paused: interrupted before");
+  const Result<void> marked = mark(deadline, stop);
+  if (marked.ok() && !stop.stop_requested()) {
+    debts_.add(target_.vm, Debt::pause);
+    owes_ = true;
+    tell(Event::Kind::pausing, {});
+    record_.sent = clock_.now();
+    // Not cut short by the caller's deadline: an answer that was not awaited would have to count as unclear.
+    const kube::Call call{.deadline = base::Deadline::after(clock_, k_answer_limit), .repeat = false};
+    const Result<void> answer = kubevirt::pause(client_, target_.vm, call, {});
+    record_.answer = kubevirt::pause_answer(answer);
+    if (!answer.ok()) record_.answer_text = answer.error().message();
+    if (*record_.answer != PauseAnswer::refused) return confirm(deadline, stop);
+    settle();
+    unmark();
+    return answer.error().wrap(vm_of(target_) + " was not paused");
+  }
+  unmark();
+  if (!marked.ok()) return marked.error().wrap(vm_of(target_) + " was not paused");
+  return Error(ErrorCode::cancelled, vm_of(target_) + " was not paused: interrupted before");
+}
+
+// The mark comes before the pause, and never in the place of another one: a VM that two runs hold would lose the trace of one of them.
+Result<void> PauseGuard::mark(const base::Deadline& deadline, const std::stop_token& stop) {
+  for (int tries = 0;; ++tries) {
+    const Result<json::Value> object = client_.get(kubevirt::virtual_machines(), target_.vm, {.deadline = deadline}, stop);
+    if (!object.ok()) return object.error();
+    const Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
+    if (!vm.ok()) return vm.error();
+    const std::string theirs = vm->annotation(k_held_annotation);
+    if (!theirs.empty()) {
+      const HeldMark held = read_held_mark(theirs);
+      return Error(ErrorCode::conflict, (held.run.empty() ? "another run" : "run " + held.run) + " has marked it as paused",
+                   "if that run has died, let the VM go with: " + thaw_command(target_));
+    }
+    const Result<void> as_planned = look_before(deadline, stop);
+    if (!as_planned.ok()) return as_planned;
+    mark_ = held_mark_text(run_, clock_.wall_now());
+    record_.marked = true;
+    // Not ended by `stop`: whether it stands has to be known.
+    const kube::Call call{.deadline = base::Deadline::after(clock_, k_mark_limit).sooner(deadline), .repeat = false};
+    const Result<void> marked = kubevirt::annotate_unchanged(client_, kubevirt::virtual_machines(), target_.vm, vm->resource_version,
+                                                             k_held_annotation, mark_, call, {});
+    if (marked.ok()) return {};
+    // Somebody wrote the VM in between, virt-controller for one.
+    const bool changed = marked.error().code() == ErrorCode::conflict;
+    if (changed) record_.marked = false;
+    if (!changed || tries + 1 >= k_mark_tries) return marked.error().wrap("mark it as paused by this run");
+  }
+}
+
+Result<void> PauseGuard::look_before(const base::Deadline& deadline, const std::stop_token& stop) const {
+  const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), target_.vm, {.deadline = deadline}, stop);
+  if (!object.ok() && object.error().code() == ErrorCode::not_found) return Error(ErrorCode::precondition, "its instance has just ended");
+  if (!object.ok()) return object.error();
+  const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
+  if (!vmi.ok()) return vmi.error();
+  if (!is_target(*vmi, target_)) return Error(ErrorCode::precondition, "its instance has just ended");
+  if (vmi->paused) return Error(ErrorCode::precondition, "somebody has just paused it");
+  return {};
+}
+
+Result<void> PauseGuard::confirm(const base::Deadline& deadline, const std::stop_token& stop) {
+  const base::Deadline until = base::Deadline::after(clock_, k_confirm_limit).sooner(deadline);
+  for (;;) {
+    const kube::Call call{.deadline = base::Deadline::after(clock_, k_look_limit).sooner(until), .repeat = false};
+    const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), target_.vm, call, stop);
+    if (object.ok()) {
+      const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
+      if (vmi.ok() && !is_target(*vmi, target_)) break;
+      if (vmi.ok() && vmi->paused) {
+        record_.confirmed = clock_.now();
+        record_.seen_paused = true;
+        tell(Event::Kind::paused, {});
+        return {};
+      }
+    } else if (object.error().code() == ErrorCode::not_found) {
+      break;
+    }
+    const bool go_on = !until.passed(clock_) && clock_.sleep_until(std::min(clock_.now() + k_look_again, until.when()), stop);
+    if (go_on) continue;
+    if (stop.stop_requested()) return Error(ErrorCode::cancelled, "interrupted while " + vm_of(target_) + " was being paused");
+    if (deadline.passed(clock_)) return Error(ErrorCode::timeout, "the deadline passed before " + vm_of(target_) + " was seen paused");
+    return Error(ErrorCode::unavailable,
+                 vm_of(target_) + " was not seen paused: " +
+                     (record_.answer_text.empty() ? "the pause was answered well, and its status does not say so" : record_.answer_text));
+  }
+  return Error(ErrorCode::precondition, vm_of(target_) + " was not paused: its instance ended meanwhile");
+}
+
+Result<void> PauseGuard::release() {
+  if (!owes_) return {};
+  Result<void> running = let_run(client_, clock_, observer_, target_, longest_refusal_, record_);
+  if (running.ok()) unmark();
+  settle();
+  return running;
+}
+
+// Best effort: a mark that stays over a running VM is only untidy, but would keep the next run from pausing it.
+void PauseGuard::unmark() {
+  if (!record_.marked) return;
+  const base::Deadline deadline = base::Deadline::after(clock_, k_mark_limit);
+  const Result<void> dropped = drop_held_mark(client_, clock_, target_.vm, mark_, deadline, {});
+  if (dropped.ok()) {
+    record_.marked = false;
+    return;
+  }
+  tell(Event::Kind::warning, "its mark " + std::string(k_held_annotation) + " could not be taken away, take it away with " +
+                                 thaw_command(target_) + ": " + dropped.error().message());
+}
+
+void PauseGuard::settle() {
+  owes_ = false;
+  debts_.settle(target_.vm, Debt::pause);
+}
+
+void PauseGuard::tell(Event::Kind kind, const std::string& text) {
+  observer_.on({kind, target_.vm.ns, target_.vm.name, {}, {}, text, clock_.wall_now()});
+}
+
+}  // namespace vmbackup::backup
