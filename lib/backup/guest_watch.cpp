@@ -43,7 +43,7 @@ void SightKeeper::note(const VirtualMachineInstance& vmi, base::TimePoint now) {
   if (vmi.final()) {
     history_.final_phase = vmi.phase;
   } else {
-    history_.last = {vmi.uid, vmi.node, vmi.pod_uid};
+    history_.last = {vmi.uid, vmi.node, vmi.active_pod};
     if (!std::exchange(history_.ran, true)) history_.first = history_.last;
   }
   history_.migrating = history_.migrating || vmi.migrating;

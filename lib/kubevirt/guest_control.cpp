@@ -15,8 +15,7 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr const char* k_freeze = "guest-fsfreeze-freeze";
-// What virt-handler lists at the most. [kubevirt 1.9.0, pkg/virt-handler/rest/lifecycle.go GetGuestInfo]
-constexpr std::size_t k_listed_file_systems = 10;
+constexpr std::size_t k_most_file_systems = 10;  // of guestosinfo
 
 bool has(const Error& error, std::string_view words) { return error.message().find(words) != std::string::npos; }
 
@@ -46,6 +45,15 @@ Result<void> put(kube::Client& client, const kube::Name& name, const char* what,
   const Result<json::Value> answer = client.put_subresource(guest_subresources(), name, what, body, call, stop);
   if (!answer) return answer.error();
   return {};
+}
+
+FileSystem decode_file_system(const json::Reader& reader) {
+  FileSystem system;
+  system.device = reader.string("diskName");
+  system.mount_point = reader.string("mountPoint");
+  system.type = reader.string("fileSystemType");
+  reader.for_each("disk", [&](const json::Reader& disk) { system.serials.push_back(disk.string("serial")); });
+  return system;
 }
 
 }  // namespace
@@ -152,22 +160,25 @@ Result<GuestInfo> guest_info(kube::Client& client, const kube::Name& name, const
     // A frozen agent allows no other freeze, and what virt-launcher knows of its commands may be older than the last thaw.
     if (word == k_freeze || command.optional_bool("enabled").value_or(false)) usable.push_back(word);
   });
+  root.member("fsInfo").for_each("disks", [&](const json::Reader& each) { info.file_systems.list.push_back(decode_file_system(each)); });
+  info.file_systems.whole = !info.file_systems.list.empty() && info.file_systems.list.size() < k_most_file_systems;
   for (const char* needed : {k_freeze, "guest-fsfreeze-thaw", "guest-fsfreeze-status"}) {
     // An agent that lists nothing says nothing.
     if (listed && std::find(usable.begin(), usable.end(), needed) == usable.end()) info.disabled.emplace_back(needed);
   }
-  std::vector<GuestInfo::FileSystem> systems;
-  root.member("fsInfo").for_each("disks", [&](const json::Reader& entry) {
-    GuestInfo::FileSystem system{entry.string("diskName"), {}};
-    entry.for_each("disk", [&](const json::Reader& disk) {
-      const std::string serial = disk.string("serial");
-      if (!serial.empty()) system.serials.push_back(serial);
-    });
-    systems.push_back(std::move(system));
-  });
-  if (!systems.empty() && systems.size() < k_listed_file_systems) info.file_systems = std::move(systems);
   if (std::optional<Error> error = root.error()) return *error;
   return info;
+}
+
+Result<FileSystems> file_systems(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop) {
+  const Result<json::Value> answer = client.get_subresource(guest_subresources(), name, "filesystemlist", call, stop);
+  if (!answer) return answer.error();
+  const json::Reader root(*answer, "filesystemlist of " + describe(virtual_machine_instances(), name));
+  FileSystems systems;
+  root.for_each("items", [&](const json::Reader& each) { systems.list.push_back(decode_file_system(each)); });
+  systems.whole = !systems.list.empty();
+  if (std::optional<Error> error = root.error()) return *error;
+  return systems;
 }
 
 }  // namespace vmbackup::kubevirt

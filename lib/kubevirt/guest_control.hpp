@@ -69,20 +69,30 @@ base::Result<void> annotate_unchanged(kube::Client& client, const kube::Resource
 base::Result<void> drop_annotation(kube::Client& client, const kube::Resource& resource, const kube::Name& name, const std::string& key,
                                    const std::string& value, const kube::Call& call, const std::stop_token& stop);
 
+// One mounted file system, as the guest's agent tells it. [qemu 9.1, qga/commands-linux.c: qmp_guest_get_fsinfo,
+// qga/commands-win32.c; kubevirt 1.9.0, pkg/virt-launcher/virtwrap/agent-poller/agent_parser.go]
+struct FileSystem {
+  std::string device;  // Linux: its kernel's name of the partition, disk or mapping: "vda1", "dm-0"; Windows: the volume's GUID path
+  std::string mount_point;
+  std::string type;                  // "ext4", "vfat", "NTFS"
+  std::vector<std::string> serials;  // of each disk below it that the agent found, empty where it has none; may be an empty list
+};
+
+struct FileSystems {
+  std::vector<FileSystem> list;
+  bool whole = false;  // nothing is missing: only then it is a fact that a disk is not in it. An empty list was not asked for yet
+};
+
 // guestosinfo, as far as a freeze cares.
 struct GuestInfo {
   std::string os_id;                  // "debian", "mswindows"; empty when the agent does not say
   std::string freeze_status;          // "frozen", "thawed" or empty; the agent's word as virt-launcher polled it, up to 5 s old
   std::vector<std::string> disabled;  // commands that a freeze or thaw needs and that the agent lacks or does not allow
-  // The guest's devices that hold a mounted file system ("vda1", "dm-0"), and by virtual disk below each where the agent says so. None: the
-  // agent's list is empty or not whole (virt-launcher gives ten at the most), so that a device that is not in it may still hold one.
-  struct FileSystem {
-    std::string device;
-    std::vector<std::string> serials;
-  };
-  std::optional<std::vector<FileSystem>> file_systems;
+  FileSystems file_systems;           // guestosinfo gives the first 10 at most [kubevirt 1.9.0, pkg/virt-launcher/virtwrap/manager.go]
 };
 // unavailable: any failure (virt-api answers 500 to all of them, [pkg/virt-api/rest/subresource.go]); forbidden.
 base::Result<GuestInfo> guest_info(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
+// All of them, as virt-launcher polled them; up to 5 minutes old. Errors as guest_info.
+base::Result<FileSystems> file_systems(kube::Client& client, const kube::Name& name, const kube::Call& call, const std::stop_token& stop);
 
 }  // namespace vmbackup::kubevirt

@@ -109,20 +109,23 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   if (backup.present() && !backup.optional_bool("completed").value_or(false)) vmi.backup_in_progress = backup.string("backupName");
   vmi.fs_freeze_status = status.string("fsFreezeStatus");
   vmi.guest_os_id = status.member("guestOSInfo").string("id");
-  status.for_each("volumeStatus", [&](const json::Reader& volume) {
-    if (volume.member("hotplugVolume").present()) vmi.hotplugged.push_back(volume.required_string("name"));
-    const std::string target = volume.string("target");
-    if (!target.empty()) vmi.targets.emplace_back(volume.required_string("name"), target);
+  const json::Reader spec = root.member("spec");
+  spec.for_each("volumes", [&](const json::Reader& volume) { vmi.volumes.push_back(decode_volume(volume)); });
+  spec.member("domain").member("devices").for_each("disks", [&](const json::Reader& disk) {
+    vmi.disks.push_back({disk.required_string("name"), "", disk.string("serial"), disk.member("cdrom").present()});
   });
-  root.member("spec").for_each("volumes", [&](const json::Reader& volume) { vmi.volumes.push_back(decode_volume(volume)); });
-  // [kubevirt 1.9.0, api/core/v1/types.go VirtualMachineInstanceStatus.ActivePods: pod UID to node]
-  int pods = 0;
+  status.for_each("volumeStatus", [&](const json::Reader& volume) {
+    const std::string name = volume.required_string("name");
+    if (volume.member("hotplugVolume").present()) vmi.hotplugged.push_back(name);
+    for (InstanceDisk& disk : vmi.disks) {
+      if (disk.volume == name) disk.target = volume.string("target");
+    }
+  });
+  std::vector<std::string> pods;
   for (const auto& [pod, node] : status.string_map("activePods")) {
-    if (node != vmi.node) continue;
-    vmi.pod_uid = pod;
-    ++pods;
+    if (node == vmi.node) pods.push_back(pod);
   }
-  if (pods > 1) vmi.pod_uid.clear();
+  if (pods.size() == 1 && !vmi.node.empty()) vmi.active_pod = pods.front();
   if (std::optional<base::Error> error = root.error()) return *error;
   return vmi;
 }

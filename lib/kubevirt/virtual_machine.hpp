@@ -53,6 +53,14 @@ struct VirtualMachine {
 // invalid: a field has another type than the API says; the message holds its path.
 base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object);
 
+// One disk of a running instance. [kubevirt 1.9.0, api/core/v1/schema.go Disk; pkg/virt-handler/vm.go: updateVolumeStatusesFromDomain]
+struct InstanceDisk {
+  std::string volume;
+  std::string target;  // "vda": what libvirt calls it; most guests, but not all, do so too. Empty while it is not attached
+  std::string serial;  // spec.domain.devices.disks[].serial, often empty
+  bool cdrom = false;
+};
+
 struct VirtualMachineInstance {
   std::string ns;
   std::string name;
@@ -63,14 +71,13 @@ struct VirtualMachineInstance {
   bool deleting = false;
   bool migrating = false;               // migrationState without an end
   std::string node;                     // status.nodeName; another one after a migration
-  std::string pod_uid;                  // of the launcher pod that runs it on that node; empty where several may
   std::string backup_in_progress;       // name of the VirtualMachineBackup under way (1.8 and later), or empty
   std::string fs_freeze_status;         // "frozen" or empty; a poll of 5 s
   std::string guest_os_id;              // guestOSInfo.id, empty when unknown
   std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume
-  std::vector<Volume> volumes;          // of spec, hot-plugged ones too
-  // The guest's device of each volume, "vda", as status.volumeStatus has them; a volume without one is not there.
-  std::vector<std::pair<std::string, std::string>> targets;
+  std::vector<Volume> volumes;          // spec.volumes
+  std::vector<InstanceDisk> disks;      // spec.domain.devices.disks, in that order
+  std::string active_pod;               // UID of the one pod of status.activePods on `node`; empty where there is none or more than one
   bool final() const { return phase == "Succeeded" || phase == "Failed"; }
 };
 base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json::Value& object);

@@ -106,6 +106,51 @@ TEST_CASE("commands that the agent lacks or does not allow") {
   CHECK(disabled(R"({"name":"guest-ping","enabled":true})").size() == 3);
 }
 
+TEST_CASE("file systems: whole or cut off at ten, and none at all is no fact") {
+  const auto listed = [](int count) {
+    std::string disks;
+    for (int i = 0; i < count; ++i) {
+      disks += std::string(i == 0 ? "" : ",") + R"({"diskName":"vda1","mountPoint":"/","fileSystemType":"ext4","usedBytes":5000000000,
+          "totalBytes":5000000000,"disk":[{"serial":"R1","busType":"virtio"},{"busType":"virtio"}]})";
+    }
+    Server server("{\"os\":{},\"fsInfo\":{\"disks\":" + (count == 0 ? "null" : "[" + disks + "]") + "}}");
+    const Result<kubevirt::GuestInfo> info = kubevirt::guest_info(*server.client, {"prod", "db-0"}, {}, {});
+    REQUIRE(info.ok());
+    CHECK(static_cast<int>(info->file_systems.list.size()) == count);
+    if (count > 0) CHECK(info->file_systems.list[0].serials == std::vector<std::string>{"R1", ""});
+    return info->file_systems.whole;
+  };
+  CHECK_FALSE(listed(0));
+  CHECK(listed(9));
+  CHECK_FALSE(listed(10));
+  Server server(R"({"items":[{"diskName":"dm-0","mountPoint":"/","fileSystemType":"xfs","usedBytes":0,"totalBytes":0}]})");
+  const Result<kubevirt::FileSystems> all = kubevirt::file_systems(*server.client, {"prod", "db-0"}, {}, {});
+  REQUIRE(all.ok());
+  CHECK(all->whole);
+  CHECK(all->list[0].device == "dm-0");
+  CHECK(all->list[0].type == "xfs");
+}
+
+TEST_CASE("answers to pause and unpause") {
+  using base::Error;
+  using base::ErrorCode;
+  using kubevirt::PauseAnswer;
+  using kubevirt::UnpauseAnswer;
+  CHECK(kubevirt::pause_answer(Result<void>()) == PauseAnswer::paused);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::conflict, "VMI is already paused")) == PauseAnswer::refused);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::forbidden, "no")) == PauseAnswer::refused);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::invalid, "no").with_reason("BadRequest")) == PauseAnswer::refused);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::invalid, "not JSON")) == PauseAnswer::unclear);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::timeout, "no answer")) == PauseAnswer::unclear);
+  CHECK(kubevirt::pause_answer(Error(ErrorCode::internal, "command Pause failed")) == PauseAnswer::unclear);
+  CHECK(kubevirt::unpause_answer(Result<void>()) == UnpauseAnswer::running);
+  CHECK(kubevirt::unpause_answer(Error(ErrorCode::conflict, "x: VMI is not paused")) == UnpauseAnswer::not_paused);
+  CHECK(kubevirt::unpause_answer(Error(ErrorCode::conflict, "x: VMI is not running")) == UnpauseAnswer::not_running);
+  CHECK(kubevirt::unpause_answer(Error(ErrorCode::not_found, "gone")) == UnpauseAnswer::not_running);
+  CHECK(kubevirt::unpause_answer(Error(ErrorCode::conflict, "x: VM snapshot is in progress")) == UnpauseAnswer::snapshot);
+  CHECK(kubevirt::unpause_answer(Error(ErrorCode::unavailable, "away")) == UnpauseAnswer::unclear);
+}
+
 TEST_CASE("Velero backups that are at work on a namespace") {
   const auto found = [](const std::string& phase, const std::string& spec) {
     Server server(R"({"items":[{"metadata":{"namespace":"velero","name":"nightly"},"spec":)" + spec + R"(,"status":{"phase":")" + phase +

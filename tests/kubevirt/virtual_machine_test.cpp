@@ -99,4 +99,30 @@ TEST_CASE("an instance: conditions, migration, hot-plugged volumes") {
   CHECK(vmi->hotplugged == std::vector<std::string>{"extra"});
 }
 
+TEST_CASE("an instance: its disks with their names in libvirt, and its pod") {
+  json::Value object = parsed(R"({"metadata": {"namespace": "a", "name": "b", "uid": "u"},
+      "spec": {"volumes": [{"name": "root", "persistentVolumeClaim": {"claimName": "root-claim"}},
+                           {"name": "extra", "dataVolume": {"name": "extra-claim"}}, {"name": "cloud", "cloudInitNoCloud": {}}],
+               "domain": {"devices": {"disks": [{"name": "root", "disk": {"bus": "virtio"}, "serial": "R1"},
+                                                {"name": "cloud", "cdrom": {"bus": "sata"}}, {"name": "extra", "disk": {"bus": "scsi"}}]}}},
+      "status": {"nodeName": "n1", "activePods": {"p1": "n1", "p2": "n2"},
+                 "volumeStatus": [{"name": "cloud", "target": "sda"}, {"name": "root", "target": "vda"},
+                                  {"name": "extra", "target": "", "hotplugVolume": {}}]}})");
+  base::Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(object);
+  REQUIRE(vmi.ok());
+  CHECK(vmi->volumes[1].claim == "extra-claim");
+  REQUIRE(vmi->disks.size() == 3);
+  CHECK(vmi->disks[0].target == "vda");
+  CHECK(vmi->disks[0].serial == "R1");
+  CHECK_FALSE(vmi->disks[0].cdrom);
+  CHECK(vmi->disks[1].cdrom);
+  CHECK(vmi->disks[2].target.empty());
+  CHECK(vmi->disks[2].serial.empty());
+  CHECK(vmi->active_pod == "p1");
+  object["status"]["activePods"].set("p2", "n1");
+  CHECK(kubevirt::decode_virtual_machine_instance(object)->active_pod.empty());
+  object["status"].erase("nodeName");
+  CHECK(kubevirt::decode_virtual_machine_instance(object)->active_pod.empty());
+}
+
 }  // namespace
