@@ -22,7 +22,7 @@ Result<kube::Name> find_launcher_pod(kube::Client& client, const VirtualMachineI
                                      const std::stop_token& stop) {
   kube::ListOptions options;
   options.label_selector = "kubevirt.io/created-by=" + vmi.uid;
-  const Result<kube::ObjectList> pods = client.list(kube::Resource{"", "v1", "pods", "Pod", true}, vmi.ns, options, call, stop);
+  const Result<kube::ObjectList> pods = client.list(kubevirt::pods(), vmi.ns, options, call, stop);
   if (!pods) return pods.error();
   std::string name;
   std::string newest;

@@ -15,6 +15,9 @@ kube::Resource guest_subresources();
 
 // Kubernetes' own.
 kube::Resource namespaces();
+kube::Resource pods();
+kube::Resource persistent_volume_claims();
+kube::Resource storage_classes();
 
 // snapshot.kubevirt.io: v1beta1 since 1.3, v1alpha1 before; the same schema. [kubevirt 1.9.0, api/snapshot/v1beta1/register.go]
 inline constexpr const char* k_snapshot_group = "snapshot.kubevirt.io";
@@ -35,6 +38,8 @@ inline constexpr const char* k_core_group = "kubevirt.io";
 inline constexpr const char* k_cdi_group = "cdi.kubevirt.io";
 kube::Resource kubevirts();
 kube::Resource cdis();
+kube::Resource data_volumes();
+kube::Resource storage_profiles();  // one per StorageClass, of its name
 
 // freeze, unfreeze, guestosinfo, ...: answered by virt-api.
 inline constexpr const char* k_subresources_group = "subresources.kubevirt.io";
@@ -42,6 +47,7 @@ inline constexpr const char* k_subresources_group = "subresources.kubevirt.io";
 // snapshot.storage.k8s.io/v1; older versions are not served any more. [external-snapshotter 8.6.0, client/apis/volumesnapshot/v1]
 inline constexpr const char* k_volume_snapshot_group = "snapshot.storage.k8s.io";
 kube::Resource volume_snapshots();
+kube::Resource volume_snapshot_classes();
 
 // "VirtualMachineSnapshot prod/db-0", as errors and events name an object.
 std::string describe(const kube::Resource& resource, const kube::Name& name);
