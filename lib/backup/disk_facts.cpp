@@ -1,0 +1,244 @@
+#include "backup/disk_facts.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "base/parallel.hpp"
+#include "kubevirt/resources.hpp"
+#include "kubevirt/storage.hpp"
+
+namespace vmbackup::backup {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr std::size_t k_at_once = 8;
+
+// What is read of one namespace; each part only where it may be read.
+struct Space {
+  std::string ns;
+  std::set<std::string> wanted;  // claims
+  std::optional<std::vector<kubevirt::PersistentVolumeClaim>> claims;
+  std::optional<std::vector<kubevirt::DataVolume>> data_volumes;
+  std::optional<std::vector<kubevirt::Pod>> pods;
+  std::optional<std::vector<kubevirt::VirtualMachineInstance>> instances;
+  std::vector<std::string> unknown;
+  std::optional<Error> error;
+};
+
+struct Reader {
+  kube::Client& client;
+  const kube::Call& call;
+  const std::stop_token& stop;
+
+  // All objects of a kind that `keep` wants. None: they may not be read, and `unknown` has a sentence more.
+  template <typename Item>
+  Result<std::optional<std::vector<Item>>> all(const kube::Resource& resource, const std::string& ns,
+                                               Result<Item> (*decode)(const json::Value&), const std::function<bool(const Item&)>& keep,
+                                               const std::string& not_known, std::vector<std::string>& unknown) const {
+    std::vector<Item> items;
+    kube::ListSink sink;
+    sink.begin = [&] { items.clear(); };
+    sink.take = [&](const json::Value& object) -> Result<void> {
+      Result<Item> item = decode(object);
+      if (!item.ok()) return item.error();
+      if (keep(*item)) items.push_back(std::move(*item));
+      return {};
+    };
+    const Result<std::string> read = client.list_each(resource, ns, {}, sink, call, stop);
+    if (read.ok()) return std::optional(std::move(items));
+    if (read.error().code() == ErrorCode::not_found) return std::optional(std::vector<Item>());
+    if (read.error().code() != ErrorCode::forbidden) return read.error().wrap("look at the disks");
+    unknown.push_back(not_known + " is not known, because " + resource.plural + (ns.empty() ? "" : " in namespace " + ns) +
+                      " may not be read");
+    return std::optional<std::vector<Item>>();
+  }
+};
+
+bool has_wanted(const std::vector<std::string>& claims, const std::set<std::string>& wanted) {
+  return std::any_of(claims.begin(), claims.end(), [&](const std::string& claim) { return wanted.count(claim) > 0; });
+}
+
+std::vector<std::string> claims_of(const kubevirt::VirtualMachineInstance& vmi) {
+  std::vector<std::string> claims;
+  for (const kubevirt::Volume& volume : vmi.volumes) {
+    if (!volume.claim.empty()) claims.push_back(volume.claim);
+  }
+  return claims;
+}
+
+template <typename Item>
+bool take(Result<std::optional<std::vector<Item>>> from, std::optional<std::vector<Item>>& to, std::optional<Error>& error) {
+  if (from.ok()) {
+    to = std::move(*from);
+  } else {
+    error = from.error();
+  }
+  return !error;
+}
+
+void read_space(const Reader& reader, Space& space) {
+  const std::set<std::string>& wanted = space.wanted;
+  const auto claims = reader.all<kubevirt::PersistentVolumeClaim>(
+      kubevirt::persistent_volume_claims(), space.ns, kubevirt::decode_claim,
+      [&](const kubevirt::PersistentVolumeClaim& claim) { return wanted.count(claim.name) > 0; },
+      "whether the claims of the disks can be used, and their classes", space.unknown);
+  if (!take(claims, space.claims, space.error)) return;
+  std::set<std::string> owners;
+  if (space.claims) {
+    for (const kubevirt::PersistentVolumeClaim& claim : *space.claims) owners.insert(claim.data_volume);
+  }
+  owners.erase("");
+  if (!owners.empty()) {
+    const auto data_volumes = reader.all<kubevirt::DataVolume>(
+        kubevirt::data_volumes(), space.ns, kubevirt::decode_data_volume,
+        [&](const kubevirt::DataVolume& volume) { return owners.count(volume.name) > 0; }, "whether claims are populated", space.unknown);
+    if (!take(data_volumes, space.data_volumes, space.error)) return;
+  }
+  // Pods of pods: that of a hot-plugged disk names only the instance's pod.
+  const auto pods = reader.all<kubevirt::Pod>(
+      kubevirt::pods(), space.ns, kubevirt::decode_pod,
+      [&](const kubevirt::Pod& pod) { return !pod.succeeded && (!pod.instance.empty() || has_wanted(pod.claims, wanted)); },
+      "whether other pods use the disks", space.unknown);
+  if (!take(pods, space.pods, space.error)) return;
+  const auto instances = reader.all<kubevirt::VirtualMachineInstance>(
+      kubevirt::virtual_machine_instances(), space.ns, kubevirt::decode_virtual_machine_instance,
+      [&](const kubevirt::VirtualMachineInstance& vmi) { return !vmi.final() && has_wanted(claims_of(vmi), wanted); },
+      "whether other VMs mount the disks", space.unknown);
+  take(instances, space.instances, space.error);
+}
+
+Result<std::optional<StorageClasses>> read_classes(const Reader& reader, std::vector<std::string>& unknown) {
+  const std::string what = "which VolumeSnapshotClass KubeVirt picks";
+  std::optional<std::vector<kubevirt::StorageClass>> storage;
+  std::optional<std::vector<kubevirt::VolumeSnapshotClass>> snapshot;
+  std::optional<std::vector<kubevirt::StorageProfile>> profiles;
+  std::optional<Error> error;
+  const bool read =
+      take(reader.all<kubevirt::StorageClass>(
+               kubevirt::storage_classes(), "", kubevirt::decode_storage_class, [](const auto&) { return true; }, what, unknown),
+           storage, error) &&
+      take(reader.all<kubevirt::VolumeSnapshotClass>(
+               kubevirt::volume_snapshot_classes(), "", kubevirt::decode_volume_snapshot_class, [](const auto&) { return true; }, what,
+               unknown),
+           snapshot, error) &&
+      take(reader.all<kubevirt::StorageProfile>(
+               kubevirt::storage_profiles(), "", kubevirt::decode_storage_profile, [](const auto&) { return true; }, what, unknown),
+           profiles, error);
+  if (!read) return *error;
+  if (!storage || !snapshot || !profiles) return std::optional<StorageClasses>();
+  return std::optional(StorageClasses{std::move(*storage), std::move(*snapshot), std::move(*profiles)});
+}
+
+// ---- put together ----
+
+std::vector<PodUse> uses_of(const std::vector<kubevirt::Pod>& pods, const std::string& claim) {
+  std::vector<PodUse> uses;
+  for (const kubevirt::Pod& pod : pods) {
+    if (std::find(pod.claims.begin(), pod.claims.end(), claim) == pod.claims.end()) continue;
+    PodUse use{pod.name, pod.instance};
+    for (const kubevirt::Pod& owner : pods) {
+      if (!pod.owner_pod.empty() && owner.name == pod.owner_pod) use.instance = owner.instance;
+    }
+    uses.push_back(std::move(use));
+  }
+  std::sort(uses.begin(), uses.end(), [](const PodUse& a, const PodUse& b) { return a.pod < b.pod; });
+  return uses;
+}
+
+std::optional<bool> is_populated(const kubevirt::PersistentVolumeClaim& claim, const Space& space) {
+  if (claim.data_volume.empty()) return true;
+  if (!space.data_volumes) return std::nullopt;
+  return std::any_of(space.data_volumes->begin(), space.data_volumes->end(),
+                     [&](const kubevirt::DataVolume& volume) { return volume.name == claim.data_volume && volume.succeeded; });
+}
+
+ClaimFacts facts_of(const std::string& name, const Space& space, const std::optional<StorageClasses>& classes) {
+  ClaimFacts facts;
+  if (space.pods) facts.pods = uses_of(*space.pods, name);
+  if (space.instances) {
+    facts.instances.emplace();
+    for (const kubevirt::VirtualMachineInstance& vmi : *space.instances) {
+      if (has_wanted(claims_of(vmi), {name})) facts.instances->push_back(vmi.name);
+    }
+    std::sort(facts.instances->begin(), facts.instances->end());
+  }
+  if (!space.claims) return facts;
+  facts.state = ClaimFacts::State::missing;
+  for (const kubevirt::PersistentVolumeClaim& claim : *space.claims) {
+    if (claim.name != name) continue;
+    facts.state = ClaimFacts::State::present;
+    facts.deleting = claim.deleting;
+    facts.bound = claim.bound;
+    facts.data_volume = claim.data_volume;
+    facts.populated = is_populated(claim, space);
+    facts.storage_class = claim.storage_class.value_or("");
+    facts.volume_mode = claim.volume_mode;
+    if (classes) facts.pick = pick_class(claim.storage_class, *classes);
+  }
+  return facts;
+}
+
+}  // namespace
+
+ClaimFacts DiskFacts::of(const std::string& ns, const std::string& claim) const {
+  const auto found = claims.find({ns, claim});
+  return found == claims.end() ? ClaimFacts() : found->second;
+}
+
+Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevirt::VirtualMachine>& vms, const kube::Call& call,
+                                  const std::stop_token& stop) {
+  std::map<std::string, std::set<std::string>> wanted;
+  for (const kubevirt::VirtualMachine& vm : vms) {
+    for (const kubevirt::Volume& volume : vm.volumes) {
+      if (!volume.claim.empty()) wanted[vm.ns].insert(volume.claim);
+    }
+  }
+  DiskFacts facts;
+  if (wanted.empty()) return facts;
+  std::vector<Space> spaces;
+  for (const auto& [ns, claims] : wanted) {
+    spaces.emplace_back();
+    spaces.back().ns = ns;
+    spaces.back().wanted = claims;
+  }
+  const Reader reader{client, call, stop};
+  base::for_each_parallel(spaces.size(), k_at_once, [&](std::size_t i) { read_space(reader, spaces[i]); });
+  for (const Space& space : spaces) {
+    if (space.error) return *space.error;
+    facts.unknown.insert(facts.unknown.end(), space.unknown.begin(), space.unknown.end());
+  }
+  const Result<std::optional<StorageClasses>> classes = read_classes(reader, facts.unknown);
+  if (!classes.ok()) return classes.error();
+  for (const Space& space : spaces) {
+    for (const std::string& claim : space.wanted) facts.claims.emplace(kube::Name{space.ns, claim}, facts_of(claim, space, *classes));
+  }
+  return facts;
+}
+
+std::vector<std::string> obstacles(const std::string& claim, const ClaimFacts& facts, bool has_instance) {
+  std::vector<std::string> found;
+  if (facts.state == ClaimFacts::State::missing) found.push_back("claim " + claim + " does not exist");
+  if (facts.state == ClaimFacts::State::present) {
+    if (facts.deleting) found.push_back("claim " + claim + " is being deleted");
+    if (!facts.bound) found.push_back("claim " + claim + " is not bound");
+    if (facts.populated == false) {
+      found.push_back("claim " + claim + " is not populated: DataVolume " + facts.data_volume + " has not succeeded");
+    }
+  }
+  if (has_instance || !facts.pods) return found;
+  for (const PodUse& use : *facts.pods) found.push_back("pod " + use.pod + " uses claim " + claim + " while the VM does not run");
+  return found;
+}
+
+std::vector<std::string> other_instances(const ClaimFacts& facts, const std::string& vm) {
+  std::vector<std::string> others = facts.instances.value_or(std::vector<std::string>());
+  std::erase(others, vm);
+  return others;
+}
+
+}  // namespace vmbackup::backup
