@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -69,4 +70,27 @@ TEST_CASE("a command that ignores TERM is killed with its group, also when the s
   // TERM may reach the shell before its trap stands.
   CHECK((end->exit_code == 128 + 9 || end->exit_code == 128 + 15));
   CHECK(clock.now() - begin < std::chrono::seconds(30));
+}
+
+TEST_CASE("both outputs are captured where that is asked for, and no more is kept than was allowed") {
+  SystemClock clock;
+  CommandOptions options = shell("echo out; echo err >&2; exit 3");
+  options.capture = true;
+  const Result<CommandEnd> end = run_command(options, clock, Deadline::never(), {});
+  CHECK(end->exit_code == 3);
+  CHECK(end->output == "out\nerr\n");
+  CHECK(end->output_bytes == 8);
+  CommandOptions much = shell("head -c 300000 /dev/zero");
+  much.capture = true;
+  much.most_bytes = 1000;
+  const Result<CommandEnd> cut = run_command(much, clock, Deadline::never(), {});
+  CHECK(cut->output == std::string(1000, '\0'));
+  CHECK(cut->output_bytes == 300000);
+  // What it leaves behind holds the pipe open, and is not waited for.
+  CommandOptions behind = shell("sleep 30 & echo $!");
+  behind.capture = true;
+  const Result<CommandEnd> left = run_command(behind, clock, Deadline::never(), {});
+  REQUIRE(left->output_bytes > 1);
+  ::kill(std::stoi(left->output), SIGKILL);
+  CHECK_FALSE(left->given_up);
 }
