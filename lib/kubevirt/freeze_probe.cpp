@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "kubevirt/agent_command.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::kubevirt {
@@ -11,8 +12,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-constexpr std::size_t k_most_answer = std::size_t{64} << 10;
 
 std::string what_of(const VirtualMachineInstance& vmi) { return describe(virtual_machine_instances(), {vmi.ns, vmi.name}); }
 
@@ -41,27 +40,14 @@ Result<kube::Name> find_launcher_pod(kube::Client& client, const VirtualMachineI
 
 Result<FreezeState> probe_freeze_state(kube::Client& client, const VirtualMachineInstance& vmi, const kube::Name& pod,
                                        const kube::Call& call, const std::stop_token& stop) {
-  const std::string what = "ask the guest agent of " + what_of(vmi);
-  kube::ExecCommand command;
-  command.container = "compute";
-  // The domain's name. [kubevirt 1.9.0, pkg/virt-launcher/virtwrap/util/libvirt_helper.go: DomainFromNamespaceName]
-  command.argv = {"virsh", "qemu-agent-command", vmi.ns + "_" + vmi.name, R"({"execute":"guest-fsfreeze-status"})"};
-  command.most_bytes = k_most_answer;
-  const Result<kube::ExecEnd> end = client.exec(pod, command, call, stop);
-  if (!end) return end.error().wrap(what);
-  if (end->exit_code != 0) {
-    std::string_view words = base::trim(end->err);
-    if (words.substr(0, 7) == "error: ") words.remove_prefix(7);
-    return Error(
-        ErrorCode::unavailable,
-        what + ": " + (words.empty() ? "virsh ended with exit code " + std::to_string(end->exit_code) : base::printable(words, 300)));
-  }
-  const Result<json::Value> answer = json::parse(end->out);
-  const std::string state = answer ? answer->path({"return"}).as_string() : "";
+  const Result<json::Value> answer = ask_agent(client, vmi, pod, {.name = "guest-fsfreeze-status", .arguments = {}}, call, stop);
+  // Of a state it does not matter who refused to say it.
+  if (!answer) return answer.error().code() == ErrorCode::precondition ? answer.error().with_code(ErrorCode::unavailable) : answer.error();
+  const std::string& state = answer->as_string();
   if (state == "frozen") return FreezeState::frozen;
   if (state == "thawed") return FreezeState::thawed;
-  return Error(ErrorCode::invalid,
-               what + ": the answer \"" + base::printable(base::trim(end->out), 100) + "\" is neither frozen nor thawed");
+  return Error(ErrorCode::invalid, "ask the guest agent of " + what_of(vmi) + ": the answer \"" +
+                                       base::printable(json::dump(*answer), 100) + "\" is neither frozen nor thawed");
 }
 
 }  // namespace vmbackup::kubevirt
