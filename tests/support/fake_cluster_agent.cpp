@@ -1,5 +1,8 @@
 // Raw commands to a guest's agent, as virsh qemu-agent-command sends them: past virt-launcher, so a freeze or thaw here neither starts nor
 // ends a safety timer. [tests/cluster/node/agent.go]
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/text.hpp"
 #include "support/fake_cluster_guest.hpp"
 
@@ -22,6 +25,8 @@ bool allowed_while_frozen(const std::string& command) {
          command == "guest-fsfreeze-status" || command == "guest-fsfreeze-thaw";
 }
 
+bool of_exec(const std::string& command) { return command == "guest-exec" || command == "guest-exec-status"; }
+
 bool of_freeze(const std::string& command) { return command.rfind("guest-fsfreeze-", 0) == 0; }
 
 }  // namespace
@@ -40,6 +45,9 @@ void Guests::agent_command(const kube::Name& name, const std::string& raw, const
   const std::string blocked = knob(name, "freeze-blocked", "false").mode;
   if (of_freeze(command) && blocked == "absent") return reply(agent_failed(command, "The command " + command + " has not been found"));
   if (of_freeze(command) && blocked == "true") {
+    return reply(agent_failed(command, "Command " + command + " has been disabled: the command is not allowed"));
+  }
+  if (of_exec(command) && knob(name, "guest-exec", "ok").mode == "blocked") {
     return reply(agent_failed(command, "Command " + command + " has been disabled: the command is not allowed"));
   }
   if (found->second.frozen && !allowed_while_frozen(command)) {
@@ -68,7 +76,9 @@ base::Result<Value> Guests::agent_answer(const kube::Name& name, Guest& guest, c
     Value commands = Value::array();
     for (const char* each : {"guest-ping", "guest-info", "guest-exec", "guest-exec-status", "guest-fsfreeze-freeze", "guest-fsfreeze-thaw",
                              "guest-fsfreeze-status"}) {
-      commands.push_back(Value::object({{"name", each}, {"enabled", true}, {"success-response", true}}));
+      const bool enabled =
+          (!of_exec(each) || knob(name, "guest-exec", "ok").mode != "blocked") && (!guest.frozen || allowed_while_frozen(each));
+      commands.push_back(Value::object({{"name", each}, {"enabled", enabled}, {"success-response", true}}));
     }
     return Value::object({{"version", "9.1.0"}, {"supported_commands", commands}});
   }
@@ -77,16 +87,77 @@ base::Result<Value> Guests::agent_answer(const kube::Name& name, Guest& guest, c
   return agent_failed(command, "the stand-in does not play this command");
 }
 
+// The same programs as in tests/cluster/node/programs.go.
+bool Guests::play(Guest& guest, const std::vector<std::string>& line, const Value& arguments, GuestProcess& process) {
+  const base::TimePoint now = world_.clock.now();
+  const std::string program = line[0].substr(line[0].rfind('/') + 1);
+  const std::string word = line.size() > 1 ? line[1] : "";
+  const auto length = [&line](std::size_t at) {
+    const base::Result<base::Duration> given = line.size() > at ? base::parse_duration(line[at]) : base::Duration::zero();
+    return given ? *given : base::Duration::zero();
+  };
+  process.ends = now;
+  if (program == "true") return true;
+  if (program == "false") {
+    process.code = 1;
+  } else if (program == "echo") {
+    process.out = base::join({line.begin() + 1, line.end()}, " ") + "\n";
+  } else if (program == "cat") {
+    process.out = base::base64_decode(arguments.path({"input-data"}).as_string()).value();
+  } else if (program == "printenv") {
+    process.code = 1;
+    for (const Value& variable : arguments.path({"env"}).items()) {
+      if (variable.as_string().rfind(word + "=", 0) != 0) continue;
+      process.code = 0;
+      process.out = variable.as_string().substr(word.size() + 1) + "\n";
+    }
+  } else if (program == "sleep") {
+    process.ends = now + length(1);
+  } else if (program == "lock") {
+    process.ends.reset();
+    process.lock = word;
+    process.locked = now + length(2);
+  } else if (program == "locked" || program == "unlock") {
+    process.code = program == "locked" ? 1 : 0;
+    for (auto& [pid, other] : guest.processes) {
+      if (other.lock != word || (other.ends && *other.ends <= now)) continue;
+      if (program == "unlock") end_process(other);
+      if (program == "locked" && other.locked <= now) process.code = 0;
+    }
+  } else if (program == "kill") {
+    const auto found = guest.processes.find(std::atoi(word.c_str()));
+    process.code = found == guest.processes.end() ? 1 : 0;
+    if (found != guest.processes.end()) end_process(found->second);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Guests::end_process(GuestProcess& process) const {
+  process.ends = world_.clock.now();
+  process.signal = 15;
+}
+
 base::Result<Value> Guests::guest_exec(const kube::Name& name, Guest& guest, const Value& arguments) {
   const std::string& path = arguments.path({"path"}).as_string();
   if (path.empty()) return agent_failed("guest-exec", "Parameter 'path' is missing");
   std::vector<std::string> line = {path};
   for (const Value& word : arguments.path({"arg"}).items()) line.push_back(word.as_string());
   const Knob how = knob(name, "guest-exec", "ok");
+  if (path == "/missing") {
+    return agent_failed("guest-exec",
+                        "Guest agent command failed, error was 'Failed to execute child process \xe2\x80\x9c/missing"
+                        "\xe2\x80\x9d (No such file or directory)'");
+  }
   GuestProcess process;
-  process.done = how.mode != "hang";
-  process.code = how.mode == "fail" ? std::max(how.count(1), 1) : 0;
-  if (arguments.path({"capture-output"}).as_bool()) process.out = base::base64_encode(base::join(line, " ") + "\n");
+  if (how.mode != "ok" || !play(guest, line, arguments, process)) {
+    process = {};
+    if (how.mode != "hang") process.ends = world_.clock.now();
+    process.code = how.mode == "fail" ? std::max(how.count(1), 1) : 0;
+    process.out = base::join(line, " ") + "\n";
+  }
+  if (!arguments.path({"capture-output"}).as_bool()) process.out.clear();
   const int pid = 1000 + ++guest.last_pid;
   guest.processes[pid] = process;
   world_.happened("guest-exec", name.ns, name.name, base::join(line, " "));
@@ -97,9 +168,11 @@ base::Result<Value> Guests::guest_exec_status(Guest& guest, const Value& argumen
   const int pid = static_cast<int>(arguments.path({"pid"}).as_integer());
   const auto found = guest.processes.find(pid);
   if (found == guest.processes.end()) return agent_failed("guest-exec-status", "PID " + std::to_string(pid) + " does not exist");
-  if (!found->second.done) return Value::object({{"exited", false}});
-  Value status = Value::object({{"exited", true}, {"exitcode", found->second.code}});
-  if (!found->second.out.empty()) status.set("out-data", found->second.out);
+  const GuestProcess& process = found->second;
+  if (!process.ends || *process.ends > world_.clock.now()) return Value::object({{"exited", false}});
+  Value status = Value::object({{"exited", true}});
+  status.set(process.signal != 0 ? "signal" : "exitcode", process.signal != 0 ? process.signal : process.code);
+  if (!process.out.empty()) status.set("out-data", base::base64_encode(process.out));
   guest.processes.erase(found);
   return status;
 }

@@ -118,7 +118,13 @@ void ExecSession::take(std::string_view bytes) {
       over_ = true;
       return end(false);
     }
-    if (frame->opcode != 2 || frame->payload.empty() || !order_.input || order_.argv.front() != "cat") continue;
+    if (frame->opcode != 2 || frame->payload.empty() || !order_.input) continue;
+    if (order_.argv.front() == "xargs") {
+      if (frame->payload[0] == 0) input_ += frame->payload.substr(1);
+      if (frame->payload == std::string("\xff\x00", 2) && order_.v5) run_xargs();
+      continue;
+    }
+    if (order_.argv.front() != "cat") continue;
     if (frame->payload[0] == 0) say(k_out, std::string_view(frame->payload).substr(1));
     if (frame->payload == std::string("\xff\x00", 2) && order_.v5) exit_with(0);
   }
@@ -136,7 +142,11 @@ void ExecSession::say(char channel, std::string_view text) {
   }
 }
 
-void ExecSession::exit_with(int code) { finish(code == 0 ? success() : exit_status(code)); }
+void ExecSession::exit_with(int code) {
+  // xargs has a code of its own for a command that failed.
+  if (by_xargs_ && code > 0 && code < 126) code = 123;
+  finish(code == 0 ? success() : exit_status(code));
+}
 
 // The kubelet's Status in the words of the API server's, which leaves out what kind of object it is.
 void ExecSession::not_started(const std::string& why) {
@@ -177,6 +187,8 @@ void ExecSession::run() {
   const Value* instance = world_.store.find(vmi_kind(), vmi.ns, vmi.name);
   const bool launcher = instance != nullptr && uid_of(*instance) == labels.path({"kubevirt.io/created-by"}).as_string();
   if (launcher && order_.container == "compute" && (program == "virsh" || program == "virt-freezer")) return run_compute(program, vmi);
+  if (program == "xargs") return order_.input ? void() : exit_with(0);
+  world_.happened("pod-exec", order_.pod.ns, labels.path({"vm.kubevirt.io/name"}).as_string(), base::join(order_.argv, " "));
   if (program == "true") return exit_with(0);
   if (program == "false") return exit_with(1);
   if (program == "echo") {
@@ -184,7 +196,41 @@ void ExecSession::run() {
     return exit_with(0);
   }
   if (program == "cat") return order_.input ? void() : exit_with(0);
+  if (play()) return;
   not_started("exec failed: unable to start container process: exec: \"" + first + "\": executable file not found in $PATH");
+}
+
+// xargs -0 COMMAND...: its input, cut at each zero byte, is the rest of the command.
+void ExecSession::run_xargs() {
+  by_xargs_ = true;
+  std::vector<std::string> words = base::split(input_, '\0');
+  if (!words.empty() && words.back().empty()) words.pop_back();
+  order_.argv.erase(order_.argv.begin(),
+                    order_.argv.begin() + std::min<std::ptrdiff_t>(2, static_cast<std::ptrdiff_t>(order_.argv.size())));
+  order_.argv.insert(order_.argv.end(), words.begin(), words.end());
+  if (order_.argv.empty()) return exit_with(0);
+  run();
+}
+
+// A lock that lasts as long as its session, in this pod. [tests/cluster/node/programs.go]
+bool ExecSession::play() {
+  const std::string program = order_.argv.front().substr(order_.argv.front().rfind('/') + 1);
+  const std::string word = order_.argv.size() > 1 ? order_.argv[1] : "";
+  std::shared_ptr<ExecSession>& holder = world_.pod_locks[{order_.pod, word}];
+  if (program == "sleep") {
+    const base::Result<base::Duration> length = base::parse_duration(word);
+    world_.timers.in(length ? *length : base::Duration::zero(), [self = shared_from_this()] { self->exit_with(0); });
+  } else if (program == "lock") {
+    holder = shared_from_this();
+  } else if (program == "locked") {
+    exit_with(holder ? 0 : 1);
+  } else if (program == "unlock") {
+    if (const std::shared_ptr<ExecSession> held = std::exchange(holder, nullptr)) held->terminate();
+    exit_with(0);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void ExecSession::run_compute(const std::string& program, const kube::Name& vmi) {

@@ -35,11 +35,15 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   void take(std::string_view bytes);
   // The client is not there any more. Nothing is sent after that; the command goes on.
   void gone();
+  // Ends the process by a signal, as somebody in the pod does.
+  void terminate() { exit_with(143); }
 
  private:
   void say(char channel, std::string_view text);
   void run();
   void run_compute(const std::string& program, const kube::Name& vmi);
+  void run_xargs();
+  bool play();
   void run_virsh(const kube::Name& vmi);
   void run_freezer(const kube::Name& vmi);
   void exit_with(int code);
@@ -48,8 +52,10 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   void go_on_for_ever();
 
   World& world_;
-  const Order order_;
+  Order order_;
   std::string received_;
+  std::string input_;  // of xargs, until it ends
+  bool by_xargs_ = false;
   std::string out_;  // frames that wait for the end of the command
   bool over_ = false;
 };

@@ -51,9 +51,12 @@ class Guests {
 
  private:
   struct GuestProcess {
-    bool done = true;
+    std::optional<base::TimePoint> ends;  // none: when somebody ends it
     int code = 0;
-    std::string out;  // base64
+    int signal = 0;    // that ended it
+    std::string out;   // as captured
+    std::string lock;  // what it holds while it runs
+    base::TimePoint locked{};
   };
   struct Guest {
     base::TimePoint booted;
@@ -86,7 +89,10 @@ class Guests {
   bool answers(const kube::Name& name, const Guest& guest) const;
   base::Result<json::Value> agent_answer(const kube::Name& name, Guest& guest, const std::string& command, const json::Value& arguments);
   base::Result<json::Value> guest_exec(const kube::Name& name, Guest& guest, const json::Value& arguments);
-  static base::Result<json::Value> guest_exec_status(Guest& guest, const json::Value& arguments);
+  base::Result<json::Value> guest_exec_status(Guest& guest, const json::Value& arguments);
+  // What the played program does; false: it is not known.
+  bool play(Guest& guest, const std::vector<std::string>& line, const json::Value& arguments, GuestProcess& process);
+  void end_process(GuestProcess& process) const;
 
   World& world_;
   std::map<kube::Name, Guest> guests_;

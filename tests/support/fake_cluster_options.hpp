@@ -34,7 +34,8 @@ struct ClusterOptions {
 };
 
 // One thing that happened to a guest or a disk: "freeze-request", "frozen", "freeze-again", "freeze-failed", "thaw-request", "thawed",
-// "thaw-failed", "safety-timer", "pause", "unpause", "boot", "stopped", "cut". `guest` says in which state the guest was at a cut.
+// "thaw-failed", "safety-timer", "pause", "unpause", "boot", "stopped", "cut", "guest-exec",
+// "pod-exec", "exec". `guest` says in which state the guest was at a cut.
 struct Happening {
   base::TimePoint time;
   std::string event;

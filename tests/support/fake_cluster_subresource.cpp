@@ -126,6 +126,8 @@ Answer Guests::info(const kube::Name& name, const std::string& what) const {
   for (const char* each : {"guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-fsfreeze-status"}) {
     if (blocked != "absent") commands.push_back(command(each, blocked != "true"));
   }
+  const bool exec = knob(name, "guest-exec", "ok").mode != "blocked";
+  for (const char* each : {"guest-exec", "guest-exec-status"}) commands.push_back(command(each, exec));
   json::Value answer = json::Value::object({{"guestAgentVersion", "9.1.0"},
                                             {"supportedCommands", commands},
                                             {"hostname", name.name},

@@ -79,7 +79,8 @@ struct World {
   FaultBook faults;
   std::vector<RequestRecord> requests;
   std::vector<Happening> happenings;
-  std::map<std::string, std::pair<std::string, std::vector<std::string>>> tokens;  // token: user, groups
+  std::map<std::string, std::pair<std::string, std::vector<std::string>>> tokens;        // token: user, groups
+  std::map<std::pair<kube::Name, std::string>, std::shared_ptr<ExecSession>> pod_locks;  // who holds it
   std::unique_ptr<Watches> watches;
   std::unique_ptr<Collector> collector;
   std::unique_ptr<Guests> guests;
