@@ -72,6 +72,18 @@ const char* word_of(Event::Kind kind) {
       return "unpaused";
     case Event::Kind::pause_owed:
       return "pauseOwed";
+    case Event::Kind::quiescing:
+      return "quiescing";
+    case Event::Kind::quiesced:
+      return "quiesced";
+    case Event::Kind::releasing:
+      return "releasing";
+    case Event::Kind::released:
+      return "released";
+    case Event::Kind::step_error:
+      return "stepError";
+    case Event::Kind::step_said:
+      return "stepSaid";
     case Event::Kind::ended:
       return "ended";
     case Event::Kind::warning:
@@ -145,6 +157,18 @@ std::string event_text(const Event& event) {
       return "the VM runs again, confirmed by " + text;
     case Event::Kind::pause_owed:
       return "given up, the VM may still be paused: " + text;
+    case Event::Kind::quiescing:
+      return "recipe step " + object + ": quiescing, " + text;
+    case Event::Kind::quiesced:
+      return "recipe step " + object + ": ready";
+    case Event::Kind::releasing:
+      return "recipe step " + object + ": releasing";
+    case Event::Kind::released:
+      return "recipe step " + object + ": released";
+    case Event::Kind::step_error:
+      return text;
+    case Event::Kind::step_said:
+      return "recipe step " + object + " said: " + text;
     case Event::Kind::ended:
     case Event::Kind::warning:
       return text;
@@ -204,6 +228,18 @@ void Waiting::on(const Event& event, base::TimePoint now) {
       break;
     case Event::Kind::held:
       held_ = true;
+      break;
+    case Event::Kind::quiescing:
+      guests_[subject_] = "quiescing (" + base::printable(event.object, 64) + ")";
+      break;
+    case Event::Kind::quiesced:
+      guests_.erase(subject_);
+      break;
+    case Event::Kind::releasing:
+      guests_[subject_] = "releasing (" + base::printable(event.object, 64) + ")";
+      break;
+    case Event::Kind::released:
+      guests_.erase(subject_);
       break;
     case Event::Kind::lock_wait:
       guests_[subject_] = "waiting for its lock (" + base::printable(event.text, 256) + ")";

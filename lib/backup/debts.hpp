@@ -1,4 +1,4 @@
-// Guests that this process must let go. One list for all, so that signals can ask it.
+// What this process must let go: guests, and applications that a recipe has quiesced. One list for all, so that signals can ask it.
 #pragma once
 
 #include <mutex>
@@ -11,7 +11,7 @@
 namespace vmbackup::backup {
 
 // What a guest may have to be let go from. One that is frozen and paused is owed both, and each is settled for itself.
-enum class Debt { freeze, pause };
+enum class Debt { freeze, pause, recipe };
 
 // Thread-safe. While it is not empty, the process must not end by its own will.
 class Debts {

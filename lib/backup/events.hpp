@@ -38,6 +38,12 @@ struct Event {
     unpause_again,  // it was not enough; `text` says why. Told when it changes
     unpaused,       // that the VM runs is confirmed; `text` says by what
     pause_owed,     // given up: the VM may still be paused
+    quiescing,      // step `object` of the recipe begins; `text` says where
+    quiesced,       // it is ready: done, or its check passed
+    releasing,      // its release begins
+    released,       // it is let go
+    step_error,     // something of step `object` failed; `text` says what and why
+    step_said,      // `text` is what a command of step `object` said. Only where that was asked for
     ended,          // the wait for this one of several is over; `text` says why it failed, empty when it did not
     warning,        // `text` is a sentence that the operator must see
   };

@@ -312,4 +312,42 @@ Result<std::optional<Recipe>> recipe_of(kube::Client& client, const VirtualMachi
   return std::optional<Recipe>(*recipe);
 }
 
+Result<RecipePod> find_recipe_pod(kube::Client& client, const RecipePod& wanted, const std::string& vm_ns, const kube::Call& call,
+                                  const std::stop_token& stop) {
+  const kube::Resource pods{"", "v1", "pods", "Pod", true};
+  RecipePod found{wanted.ns.empty() ? vm_ns : wanted.ns, wanted.name, {}, wanted.container};
+  const std::string what =
+      wanted.name.empty() ? "pod with " + wanted.selector + " in namespace " + found.ns : "pod " + found.ns + "/" + wanted.name;
+  std::vector<json::Value> running;
+  if (!wanted.name.empty()) {
+    const Result<json::Value> pod = client.get(pods, {found.ns, wanted.name}, call, stop);
+    if (!pod) return pod.error();
+    running.push_back(*pod);
+  } else {
+    kube::ListOptions options;
+    options.label_selector = wanted.selector;
+    const Result<kube::ObjectList> list = client.list(pods, found.ns, options, call, stop);
+    if (!list) return list.error();
+    running = list->items;
+  }
+  running.erase(
+      std::remove_if(
+          running.begin(), running.end(),
+          [](const json::Value& pod) {
+            return pod.path({"status", "phase"}).as_string() != "Running" || !pod.path({"metadata", "deletionTimestamp"}).is_null();
+          }),
+      running.end());
+  if (running.empty()) return Error(ErrorCode::not_found, "no " + what + " is running");
+  if (running.size() > 1) return Error(ErrorCode::precondition, "more than one " + what + " is running: " + std::to_string(running.size()));
+  const json::Value& pod = running.front();
+  found.name = pod.path({"metadata", "name"}).as_string();
+  if (!found.container.empty()) return found;
+  const json::Array& containers = pod.path({"spec", "containers"}).items();
+  found.container = pod.path({"metadata", "annotations", "kubectl.kubernetes.io/default-container"}).as_string();
+  if (found.container.empty() && containers.size() == 1) found.container = containers.front().path({"name"}).as_string();
+  if (found.container.empty())
+    return Error(ErrorCode::precondition, what + " has several containers: name one in the step's pod.container");
+  return found;
+}
+
 }  // namespace vmbackup::kubevirt

@@ -106,4 +106,10 @@ base::Result<Recipe> parse_recipe(std::string_view text, RecipeOrigin origin, co
 base::Result<std::optional<Recipe>> recipe_of(kube::Client& client, const VirtualMachine& vm, const kube::Call& call,
                                               const std::stop_token& stop);
 
+// The one running pod that a step means, with its container filled in. not_found: none fits; precondition: several do, or the pod has
+// several containers and neither the step nor the pod's annotation kubectl.kubernetes.io/default-container chooses one. Else as
+// kube::Client::list and get.
+base::Result<RecipePod> find_recipe_pod(kube::Client& client, const RecipePod& wanted, const std::string& vm_ns, const kube::Call& call,
+                                        const std::stop_token& stop);
+
 }  // namespace vmbackup::kubevirt

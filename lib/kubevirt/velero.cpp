@@ -39,4 +39,13 @@ Result<std::vector<std::string>> velero_backups_of(kube::Client& client, const s
   return found;
 }
 
+Result<bool> has_velero_hooks(kube::Client& client, const kube::Name& pod, const kube::Call& call, const std::stop_token& stop) {
+  const Result<json::Value> object = client.get(kube::Resource{"", "v1", "pods", "Pod", true}, pod, call, stop);
+  if (!object) return object.error();
+  for (const char* key : {"pre.hook.backup.velero.io/command", "post.hook.backup.velero.io/command"}) {
+    if (!object->path({"metadata", "annotations", key}).is_null()) return true;
+  }
+  return false;
+}
+
 }  // namespace vmbackup::kubevirt

@@ -15,4 +15,8 @@ namespace vmbackup::kubevirt {
 base::Result<std::vector<std::string>> velero_backups_of(kube::Client& client, const std::vector<std::string>& namespaces,
                                                          const kube::Call& call, const std::stop_token& stop);
 
+// Whether a Velero backup runs hooks in this pod (KubeVirt gives every virt-launcher pod such annotations, which freeze and thaw). Errors
+// as kube::Client::get. [velero 1.15, internal/hook/item_hook_handler.go; kubevirt 1.9.0, pkg/virt-controller/services/template.go]
+base::Result<bool> has_velero_hooks(kube::Client& client, const kube::Name& pod, const kube::Call& call, const std::stop_token& stop);
+
 }  // namespace vmbackup::kubevirt
