@@ -2,7 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
+#include <thread>
 
 #include "kubevirt/freeze_probe.hpp"
 #include "kubevirt/guest_control.hpp"
@@ -441,6 +445,117 @@ TEST_CASE("commands in a pod") {
   const Result<void> two = f.prepare();
   REQUIRE_FALSE(two.ok());
   CHECK(two.error().message() == "recipe step drain for VM prod/db-0: more than one pod with app=proxy in namespace web is running: 2");
+}
+
+// On the real clock: processes of this machine know no other, and the pings of a session that waits for ever would drive a FakeClock.
+struct Live {
+  base::SystemClock clock;
+  base::Wakeup due;
+  test::FakeCluster cluster{clock, {}, [this](base::TimePoint) { due.notify(); }};
+  std::jthread timers{[this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      clock.wait(due, cluster.next_due().value_or(clock.now() + seconds(1)), stop);
+      cluster.run_due();
+    }
+  }};
+  Recorder recorder;
+  Debts debts;
+  std::unique_ptr<RecipeRun> run;
+
+  explicit Live(const std::string& steps) {
+    for (const json::Value& object : test::manifest_of({.ns = "prod", .name = "db-0"})) cluster.apply(object);
+    base::Wakeup none;
+    while (!cluster.settled()) clock.wait(none, clock.now() + std::chrono::milliseconds(1), {});
+    backup::RecipeTarget target{{"prod", "db-0"}, {}};
+    target.instance = *kubevirt::decode_virtual_machine_instance(*cluster.find(kubevirt::virtual_machine_instances(), target.vm));
+    backup::RecipeOptions options{.run = "r1", .environment = {"PATH=/usr/bin:/bin", "SECRET=s3", "HIDDEN=x"}, .tell_outputs = true};
+    run = std::make_unique<RecipeRun>(cluster, clock, recorder, debts, recipe_of(steps), target, options);
+  }
+  base::Deadline within(base::Duration length) { return base::Deadline::after(clock, length); }
+  std::string said() const {
+    std::string all;
+    for (const Event& event : recorder.events) {
+      if (event.kind == Event::Kind::step_output) all += event.text;
+    }
+    return all;
+  }
+};
+
+TEST_CASE("local steps get what the recipe names, and nothing else of the environment") {
+  Live f(R"(
+- {name: a, in: local, quiesce: {command: [env], env: {A: b c}, env-from: [SECRET]}, release: {command: [env]}}
+- {name: b, in: local, on-error: continue, quiesce: {command: [/no/such/program]}}
+- {name: c, in: local, on-error: continue, quiesce: {command: [sleep, "60"], timeout: 100ms}}
+)");
+  REQUIRE(f.run->prepare(f.within(seconds(30)), {}));
+  REQUIRE(f.run->quiesce(f.within(seconds(60)), {}));
+  const std::string said = f.said();
+  for (const char* line : {"A=b c\n", "SECRET=s3\n", "PATH=/usr/bin:/bin\n", "VMBACKUP_VM=db-0\n", "VMBACKUP_NAMESPACE=prod\n",
+                           "VMBACKUP_RUN=r1\n", "VMBACKUP_STEP=a\n", "VMBACKUP_ACTION=quiesce\n"}) {
+    CHECK(said.find(line) != std::string::npos);
+  }
+  CHECK(said.find("HIDDEN") == std::string::npos);
+  CHECK(f.run->release().ok());
+  CHECK(f.said().find("VMBACKUP_ACTION=release\n") != std::string::npos);
+  const std::vector<StepReport> report = f.run->report();
+  CHECK(report[0].where == "this machine");
+  CHECK(action_of(report[0], "quiesce").exit_code == 0);
+  CHECK(action_of(report[1], "quiesce").error->code() == ErrorCode::not_found);
+  CHECK(action_of(report[2], "quiesce").error->code() == ErrorCode::unavailable);
+  CHECK(action_of(report[2], "quiesce").error->message() == "sleep did not end in time and was ended");
+}
+
+TEST_CASE("a local process that holds is looked at, and ended by its release") {
+  const std::string flag = (std::filesystem::temp_directory_path() / ("vmbackup-recipe-" + std::to_string(::getpid()))).string();
+  const std::string steps =
+      "- name: a\n  in: local\n  hold: true\n"
+      "  quiesce: {command: [sh, -c, \"trap 'exit 0' TERM; : > FLAG; while test -e FLAG; do sleep 0.01; done\"]}\n"
+      "  check: {command: [test, -e, FLAG], interval: 100ms}\n"
+      "  release: {command: [rm, FLAG]}\n";
+  std::string with = steps;
+  for (std::size_t at = with.find("FLAG"); at != std::string::npos; at = with.find("FLAG")) with.replace(at, 4, flag);
+  Live f(with);
+  REQUIRE(f.run->prepare(f.within(seconds(30)), {}));
+  REQUIRE(f.run->quiesce(f.within(seconds(60)), {}));
+  const base::TimePoint cut = f.clock.now();
+  REQUIRE(f.run->still_held(false, f.within(seconds(30)), {}));
+  CHECK(f.run->facts()[0].held.value() >= cut);
+  CHECK(f.run->release().ok());
+  CHECK_FALSE(std::filesystem::exists(flag));
+  // It dies by itself: then it is not in force, though its release will do no harm.
+  f.run.reset();
+  Live dead(
+      "- {name: a, in: local, hold: true, quiesce: {command: [sleep, \"0.2\"]}, check: {command: [\"true\"]}, release: {command: "
+      "[\"true\"]}}\n");
+  REQUIRE(dead.run->prepare(dead.within(seconds(30)), {}));
+  REQUIRE(dead.run->quiesce(dead.within(seconds(60)), {}));
+  base::Wakeup none;
+  while (dead.run->still_held(false, dead.within(seconds(30)), {}).ok()) {
+    dead.clock.wait(none, dead.clock.now() + std::chrono::milliseconds(10), {});
+  }
+  CHECK(dead.recorder.events.back().text ==
+        "look at recipe step a for VM prod/db-0: sleep does not run any more: it ended with exit code 0");
+  CHECK(dead.run->release().ok());
+}
+
+TEST_CASE("a command that holds in a pod") {
+  const std::string step =
+      "- name: a\n  in: pod\n  hold: true\n  pod: {selector: vm.kubevirt.io/name=db-0, container: compute}\n"
+      "  quiesce: {command: [lock, x], timeout: 20s}\n  check: {command: [locked, x], interval: 100ms}\n"
+      "  release: {command: [unlock, x]}\n";
+  Live f(step);
+  REQUIRE(f.run->prepare(f.within(seconds(30)), {}));
+  REQUIRE(f.run->quiesce(f.within(seconds(60)), {}));
+  REQUIRE(f.run->still_held(false, f.within(seconds(30)), {}));
+  CHECK(f.run->facts()[0].held.has_value());
+  CHECK(f.run->release().ok());
+  CHECK(action_of(f.run->report()[0], "release").exit_code == 0);
+  // The destructor is the last net here too.
+  Live lost(step);
+  REQUIRE(lost.run->prepare(lost.within(seconds(30)), {}));
+  REQUIRE(lost.run->quiesce(lost.within(seconds(60)), {}));
+  lost.run.reset();
+  CHECK(lost.debts.owed().empty());
 }
 
 }  // namespace
