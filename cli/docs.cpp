@@ -9,6 +9,7 @@
 #include "cli/help.hpp"
 #include "cli/level_texts.hpp"
 #include "cli/metrics.hpp"
+#include "cli/recipe_view.hpp"
 #include "cli/view.hpp"
 
 namespace vmbackup::cli {
@@ -41,7 +42,7 @@ class Page {
   Page(const std::string& name, int section) {
     std::string upper = name;
     std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    const std::string heading = section == 1 ? "User Commands" : "Miscellaneous";
+    const std::string heading = section == 1 ? "User Commands" : section == 5 ? "File Formats" : "Miscellaneous";
     text_ = ".\\\" Generated, do not edit.\n.TH \"" + roff(upper) + "\" " + std::to_string(section) + " \"\" \"kubectl\\-vmbackup " +
             backup::tool_version() + "\" \"" + heading + "\"\n.nh\n.ad l\n";
   }
@@ -51,6 +52,7 @@ class Page {
   }
   void line(const std::string& content) { text_ += roff(content) + '\n'; }
   void command_line(const std::string& content) { text_ += ".B " + roff(content) + '\n'; }
+  void line_break() { text_ += ".br\n"; }
   void paragraphs(const std::string& content) {
     bool first = !after_item_;
     after_item_ = false;
@@ -67,6 +69,12 @@ class Page {
   }
   void example(const std::string& comment, const std::string& command) {
     text_ += ".PP\n" + roff(comment) + ":\n.PP\n.RS 4\n.nf\n" + roff(command) + "\n.fi\n.RE\n";
+  }
+  // Text whose lines and blanks stay as they are.
+  void verbatim(const std::string& comment, const std::string& content) {
+    text_ += ".PP\n" + roff(comment) + ":\n.PP\n.RS 4\n.nf\n";
+    for (const std::string& each : base::split(content, '\n')) text_ += roff(each) + '\n';
+    text_ += ".fi\n.RE\n";
   }
   void see_also(const std::vector<std::string>& pages) {
     heading("SEE ALSO");
@@ -179,8 +187,8 @@ TextFile program_page(const std::vector<Command>& commands) {
       "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
       "(Ctrl-Z) "
       "is refused.");
-  pages.insert(pages.end(), {"kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)", "kubectl-vmbackup-levels(7)",
-                             "kubectl-vmbackup-metrics(7)", "kubectl(1)"});
+  pages.insert(pages.end(), {"kubectl-vmbackup-recipe(5)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)",
+                             "kubectl-vmbackup-levels(7)", "kubectl-vmbackup-metrics(7)", "kubectl(1)"});
   page.see_also(pages);
   return {"kubectl-vmbackup.1", page.text()};
 }
@@ -334,6 +342,75 @@ TextFile metrics_page() {
   return {"kubectl-vmbackup-metrics.7", page.text()};
 }
 
+TextFile recipe_page() {
+  Page page("kubectl-vmbackup-recipe", 5);
+  page.heading("NAME");
+  page.line("kubectl-vmbackup-recipe - the steps that quiesce an application around a snapshot");
+  page.heading("SYNOPSIS");
+  page.command_line("kubectl vmbackup snapshot VM --recipe FILE");
+  page.line_break();
+  page.command_line("kubectl vmbackup snapshot VM --recipe-from-cluster");
+  page.heading("DESCRIPTION");
+  page.paragraphs(
+      "A freeze makes the file systems of a guest whole. What an application needs beyond that, only its owner knows: a recipe says it. It "
+      "is a YAML (or JSON) document of at most 64 KiB with an ordered list of steps. Each step has a command that quiesces and, if it "
+      "needs "
+      "them, one that checks and one that releases; they run in the guest, in a pod, or on this machine.\n"
+      "\n"
+      "The order: all steps are quiesced and checked; the guest is frozen; the disks are cut; the guest is thawed; it is looked whether "
+      "each step is still in force; the steps are released, last first. A snapshot whose steps were all ready before the freeze and found "
+      "in force after the last cut, and whose freeze is proven, has the level application: kubectl-vmbackup-levels(7).\n"
+      "\n"
+      "The document is read strictly. A field that is not known, a number where a text belongs, or a duration without a unit is refused "
+      "with its place, as in steps[1].check.command, and nothing is sent.");
+  page.heading("FIELDS");
+  for (const FieldText& field : recipe_field_texts()) page.item(field.path, field.meaning);
+  page.heading("\"WHERE STEPS RUN\"");
+  page.item("guest",
+            "The agent must allow guest-exec and guest-exec-status; many distributions switch them off (block-rpcs, allow-rpcs or "
+            "FILTER_RPC_ARGS of qemu-ga), and such a guest is refused before anything is begun. It is asked through virsh in the VM's "
+            "virt-launcher pod, so the rights to list pods and to get (from Kubernetes 1.35 on also create) pods/exec are needed. A frozen "
+            "agent answers nothing, so these steps are never asked between freeze and thaw. A process in the guest cannot be ended from "
+            "outside: what holds must be ended by release. A command that leaves something behind which keeps its outputs open does not "
+            "count as ended");
+  page.item("pod", "The command runs in a container that is there already, by the same rights. It can get a secret by stdin-from alone");
+  page.item("local",
+            "The command gets PATH, HOME, USER, LOGNAME, LANG, LC_ALL, TZ, TMPDIR and KUBECONFIG of your environment and what env and "
+            "env-from name, no terminal, and is ended (TERM, 5s later KILL) when its time is up");
+  page.heading("ENVIRONMENT");
+  page.paragraphs(
+      "Commands on this machine and in a guest get these as well. In a guest that is Windows, or whose system is not known, "
+      "only commands with env or env-from do: what an agent is given replaces all that the command would have otherwise.");
+  page.item("VMBACKUP_VM, VMBACKUP_NAMESPACE", "the VM");
+  page.item("VMBACKUP_RUN", "the id of the run");
+  page.item("VMBACKUP_STEP, VMBACKUP_ACTION", "the step's name, and quiesce, check or release");
+  page.item("VMBACKUP_HELD_PID", "in the guest, for check and release of a step with hold: the process that holds");
+  page.heading("\"RECIPES IN THE CLUSTER\"");
+  page.paragraphs(
+      "The annotation kubectl-vmbackup/recipe of a VirtualMachine names a ConfigMap of its namespace, whose key recipe.yaml holds a "
+      "recipe. "
+      "It is used with --recipe-from-cluster alone, and may hold steps in the guest of that VM only, without env-from and stdin-from: "
+      "whoever may write a ConfigMap must not be able to run programs on this machine or in other pods, or to read your environment.");
+  page.heading("\"WHEN SOMETHING FAILS\"");
+  page.paragraphs(
+      "A step that fails ends the quiescing (unless on-error says continue); all steps that were begun are released, and no snapshot is "
+      "taken. INT, TERM and HUP do the same; a second signal does not hurry the releases. After KILL or a power failure nobody releases, "
+      "so "
+      "a command that holds should end by itself after a while.\n"
+      "\n"
+      "A release in a guest or pod from which no exit code comes is tried again every two seconds until its timeout. One that ends with "
+      "another code than 0 is not. What did not release is named, and the exit code is 1.\n"
+      "\n"
+      "The report keeps of each command its exit code and how many bytes it said, never what: -v shows that on stderr.\n"
+      "\n"
+      "Velero runs the hooks in a pod's annotations in its own backups. Where such annotations are on a pod of a recipe as well, the plan "
+      "says so: KubeVirt gives every virt-launcher pod a pair that freezes and thaws.");
+  page.heading("EXAMPLES");
+  for (const RecipeExample& example : recipe_examples()) page.verbatim(example.comment, example.text);
+  page.see_also({"kubectl-vmbackup(1)", "kubectl-vmbackup-snapshot(1)", "kubectl-vmbackup-levels(7)", "kubectl-vmbackup-json(7)"});
+  return {"kubectl-vmbackup-recipe.5", page.text()};
+}
+
 }  // namespace
 
 std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
@@ -343,6 +420,7 @@ std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
   }
   pages.push_back(exit_codes_page());
   pages.push_back(json_page());
+  pages.push_back(recipe_page());
   pages.push_back(levels_page());
   pages.push_back(metrics_page());
   return pages;

@@ -12,7 +12,7 @@ namespace vmbackup::cli {
 // A file name and what stands in it.
 using TextFile = std::pair<std::string, std::string>;
 
-// One page for the program, one per command, and the pages on exit codes, JSON fields and levels of consistency.
+// One page for the program, one per command, and the pages on exit codes, JSON fields, recipes and levels of consistency.
 std::vector<TextFile> man_pages(const std::vector<Command>& commands);
 
 // kubectl-vmbackup.bash, _kubectl-vmbackup, kubectl-vmbackup.fish, kubectl_complete-vmbackup.

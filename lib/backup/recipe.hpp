@@ -15,7 +15,9 @@ namespace vmbackup::backup {
 
 using kubevirt::Recipe;
 
-// From a file of the caller's. `what` names it in errors: "recipe mysql.yaml". Errors as kubevirt::parse_recipe.
+// From a file of the caller's, "-" for standard input. Errors as kubevirt::load_recipe, all with code usage: nothing was sent.
+base::Result<Recipe> load_recipe(const std::string& path);
+// The same from its text. `what` names it in errors: "recipe mysql.yaml".
 base::Result<Recipe> read_recipe(std::string_view text, const std::string& what);
 
 // One command of a step, as it went. What it said is never in here.

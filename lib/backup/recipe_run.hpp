@@ -22,8 +22,8 @@ namespace vmbackup::backup {
 //   still_held(false)            after the last cut was seen, while the guest is still frozen: steps in pods and here
 //   still_held(true)             after the thaw is confirmed: all steps, those in the guest too (a frozen agent answers nothing else)
 //   release()                    on every path, after the thaw; the destructor is the last net
-// still_held(true) alone, after the thaw, is enough for the verdict: a process that runs then ran at the cut. Not thread-safe; one per VM, each
-// on whatever thread. Steps that hold in a pod or here have a thread of their own, which tells the observer nothing.
+// still_held(true) alone, after the thaw, is enough for the verdict: a process that runs then ran at the cut. Not thread-safe; one per VM,
+// each on whatever thread. Steps that hold in a pod or here have a thread of their own, which tells the observer nothing.
 //
 // What can end this process, and what becomes of a quiesced application then:
 //   INT, TERM, HUP, QUIT   a stop request; release() runs to its end, and a further signal changes nothing while it is owed (Debts)
@@ -57,8 +57,9 @@ class RecipeRun {
 
   // Runs the releases of all steps that were begun, last first, each in its own time whatever came before, and ends or waits for what held.
   // Takes no stop token: nothing cancels it. A release in a guest or pod without an exit code (the agent is frozen or not connected, no
-  // answer) is tried again every 2 s in its time, so it may run twice; a guest that has ended needs none. After it nothing is owed; a second
-  // call does nothing. The first error of a step without `on-error: continue`, the others as its causes; all are told to the observer.
+  // answer) is tried again every 2 s in its time, so it may run twice; a guest that has ended needs none. After it nothing is owed; a
+  // second call does nothing. The first error of a step without `on-error: continue`, the others as its causes; all are told to the
+  // observer.
   base::Result<void> release();
   bool owes() const { return owes_; }
 

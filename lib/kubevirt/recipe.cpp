@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "json/yaml.hpp"
+#include "kube/kubeconfig_files.hpp"
 #include "kube/selector.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -290,6 +291,12 @@ Result<Recipe> parse_recipe(std::string_view text, RecipeOrigin origin, const st
   Result<Recipe> recipe = decode_recipe(*document, origin);
   if (!recipe) return recipe.error().wrap(what);
   return recipe;
+}
+
+Result<Recipe> load_recipe(const std::string& path) {
+  const Result<std::string> text = kube::read_file(path == "-" ? "/dev/stdin" : path, "recipe ");
+  if (!text) return text.error();
+  return parse_recipe(*text, RecipeOrigin::file, "recipe " + base::printable(path, 256));
 }
 
 Result<std::optional<Recipe>> recipe_of(kube::Client& client, const VirtualMachine& vm, const kube::Call& call,

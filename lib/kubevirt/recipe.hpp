@@ -101,6 +101,9 @@ base::Result<Recipe> decode_recipe(const json::Value& document, RecipeOrigin ori
 // The same from YAML (or JSON) text. `what` names it in errors: "recipe mysql.yaml".
 base::Result<Recipe> parse_recipe(std::string_view text, RecipeOrigin origin, const std::string& what);
 
+// The same from a file of the caller's, "-" for standard input. not_found, invalid: it cannot be read, and why.
+base::Result<Recipe> load_recipe(const std::string& path);
+
 // The recipe that the VM's annotation names; nothing: it has none. not_found: there is no such ConfigMap, or not the key in it; invalid as
 // above, also where the annotation is no name; else as kube::Client::get.
 base::Result<std::optional<Recipe>> recipe_of(kube::Client& client, const VirtualMachine& vm, const kube::Call& call,

@@ -9,7 +9,7 @@ if(TARGET kubectl-vmbackup)
   install(TARGETS kubectl-vmbackup RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
-foreach(section 1 7)
+foreach(section 1 5 7)
   file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
   install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()

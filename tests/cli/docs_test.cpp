@@ -103,12 +103,12 @@ TEST_CASE("man pages") {
     CHECK(page.second.find("\n.SH NAME\n") != std::string::npos);
     CHECK(page.second.back() == '\n');
   }
-  // One for the program, one for each command that help shows, in its order, and the three that are about all of them.
+  // One for the program, one for each command that help shows, in its order, and the four that are about all of them.
   std::vector<std::string> expected = {"kubectl-vmbackup.1"};
   for (const cli::Command& command : cli::all_commands()) {
     if (!command.hidden) expected.push_back("kubectl-vmbackup-" + command.name + ".1");
   }
-  for (const char* page : {"exit-codes.7", "json.7", "levels.7", "metrics.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
+  for (const char* page : {"exit-codes.7", "json.7", "recipe.5", "levels.7", "metrics.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
   CHECK(expected.size() > 10);
   CHECK(names == expected);
 }
