@@ -101,7 +101,7 @@ Result<void> RecipeRun::quiesce(const base::Deadline& deadline, const std::stop_
     const Error error = failure(i, ready.error(), "quiesce");
     const bool ended = ready.error().code() == ErrorCode::cancelled || deadline.passed(clock_);
     if (!step.may_fail || ended) return error;
-    tell(Event::Kind::step_failed, i, error.message());
+    tell(Event::Kind::step_error, i, error.message());
   }
   return {};
 }
@@ -168,7 +168,7 @@ Result<void> RecipeRun::still_runs(std::size_t i, const base::Deadline& deadline
   StepActionReport& quiesced = steps_[i].report.actions.front();
   quiesced.exit_code = (*seen)->exit_code;
   quiesced.output_bytes = (*seen)->bytes;
-  if (options_.tell_outputs && !(*seen)->output.empty()) tell(Event::Kind::step_output, i, (*seen)->output);
+  if (options_.tell_outputs && !(*seen)->output.empty()) tell(Event::Kind::step_said, i, (*seen)->output);
   return Error(ErrorCode::precondition, program_of(recipe_.steps[i].quiesce) + " does not run any more: " + ended_text(*seen));
 }
 
@@ -182,7 +182,7 @@ Result<void> RecipeRun::attempt(std::size_t i, StepAction what, StepActionReport
   if (!outcome) return outcome.error();
   action.exit_code = outcome->exit_code;
   action.output_bytes = outcome->bytes;
-  if (options_.tell_outputs && !outcome->output.empty()) tell(Event::Kind::step_output, i, outcome->output);
+  if (options_.tell_outputs && !outcome->output.empty()) tell(Event::Kind::step_said, i, outcome->output);
   if (outcome->exit_code == 0) return {};
   const kubevirt::RecipeCommand& command = what == StepAction::quiesce ? step.quiesce
                                            : what == StepAction::check ? step.check->command
@@ -204,7 +204,7 @@ Result<void> RecipeRun::still_held(bool guest_answers, const base::Deadline& dea
       continue;
     }
     const Error error = failure(i, held.error(), "look at");
-    tell(Event::Kind::step_failed, i, error.message());
+    tell(Event::Kind::step_error, i, error.message());
     if (!first) first = error;
   }
   if (first) return *first;
@@ -230,7 +230,7 @@ Result<void> RecipeRun::release() {
     const Result<void> released = release_step(i);
     if (released) continue;
     const Error error = failure(i, released.error(), "release");
-    tell(Event::Kind::step_failed, i, error.message());
+    tell(Event::Kind::step_error, i, error.message());
     if (recipe_.steps[i].may_fail) continue;
     if (first) {
       others.push_back(error.message());

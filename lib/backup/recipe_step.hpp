@@ -27,7 +27,7 @@ struct RecipeTarget {
 struct RecipeOptions {
   std::string run;
   std::vector<std::string> environment;  // the caller's, "NAME=value": what steps may name, and PATH and the like for local ones
-  bool tell_outputs = false;             // as events, step_output
+  bool tell_outputs = false;             // as events, step_said
 };
 
 struct StepOutcome {

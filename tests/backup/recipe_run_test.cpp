@@ -34,7 +34,7 @@ struct Recorder final : backup::Observer {
   std::vector<std::string> story() const {
     static const std::map<Event::Kind, std::string> words = {{Event::Kind::quiescing, "quiescing"}, {Event::Kind::quiesced, "quiesced"},
                                                              {Event::Kind::releasing, "releasing"}, {Event::Kind::released, "released"},
-                                                             {Event::Kind::step_failed, "failed"},  {Event::Kind::step_output, "output"}};
+                                                             {Event::Kind::step_error, "failed"},   {Event::Kind::step_said, "output"}};
     std::vector<std::string> story;
     for (const Event& event : events) story.push_back(words.at(event.kind) + " " + event.object);
     return story;
@@ -359,7 +359,7 @@ TEST_CASE("what commands get, and what is told of them") {
   CHECK_FALSE(f.run->facts()[3].ready);
   std::vector<std::string> outputs;
   for (const Event& event : f.recorder.events) {
-    if (event.kind == Event::Kind::step_output) outputs.push_back(event.text);
+    if (event.kind == Event::Kind::step_said) outputs.push_back(event.text);
   }
   CHECK(outputs == Lines{"secret\n", "db-0\n", "secret"});
   for (const test::RequestRecord& request : f.cluster.requests()) CHECK(request.target.find("secret") == std::string::npos);
@@ -475,7 +475,7 @@ struct Live {
   std::string said() const {
     std::string all;
     for (const Event& event : recorder.events) {
-      if (event.kind == Event::Kind::step_output) all += event.text;
+      if (event.kind == Event::Kind::step_said) all += event.text;
     }
     return all;
   }
