@@ -103,10 +103,10 @@ std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
   out += detail("Deletion policy:", item.deletion_policy);
   if (const std::string labels = labels_text(item); !labels.empty()) out += detail("Labels:", labels);
   out += '\n';
-  Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "FILESYSTEM", "REASON"});
+  Table table({"DISK", "CLAIM", "SOURCE", "INCLUDED", "CLASS", "FILESYSTEM", "REASON"});
   for (const DiskReport& disk : item.disks) {
     const std::string reached = disk.included && plan.hold != kubevirt::Hold::none ? tri_state(disk.file_system) : std::string();
-    table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), reached, disk.reason});
+    table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), disk.snapshot_class, reached, disk.reason});
   }
   return out + table.text();
 }

@@ -65,6 +65,7 @@ struct Outcome {
 
 void warn(const backup::SnapshotSet& set, Context& context) {
   const bool many = set.plans.size() > 1;
+  for (const std::string& note : set.notes) context.console().note(note);
   for (const backup::SnapshotPlan& plan : set.plans) {
     for (const std::string& warning : plan.warnings) {
       context.console().warning(many ? plan.snapshot.ns + "/" + plan.snapshot.vm + ": " + warning : warning);

@@ -4,6 +4,8 @@
 #include <set>
 
 #include "backup/assemble.hpp"
+#include "backup/disk_facts.hpp"
+#include "backup/freeze_reach.hpp"
 #include "backup/guest_truth.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
@@ -109,35 +111,30 @@ void warn_of_left_out(SnapshotPlan& plan) {
   }
 }
 
-// "vda1" and "nvme0n1p2" are partitions of "vda" and "nvme0n1".
-bool is_on(const std::string& device, const std::string& disk) {
-  if (device.rfind(disk, 0) != 0) return false;
-  std::string_view rest = std::string_view(device).substr(disk.size());
-  if (!rest.empty() && rest.front() == 'p') rest.remove_prefix(1);
-  return rest.find_first_not_of("0123456789") == std::string_view::npos;
+// Which disks the agent lists a file system on.
+void add_reach(const VirtualMachineInstance& vmi, const kubevirt::GuestInfo& info, SnapshotPlan& plan) {
+  for (const DiskReach& reach : freeze_reach(vmi, info.file_systems)) {
+    for (DiskReport& disk : plan.disks) {
+      if (disk.name != reach.volume) continue;
+      disk.file_system = reach.reached;
+      disk.reach = reach.reason;
+      if (disk.included && !reach.assumption.empty()) plan.assumptions.push_back("disk " + disk.name + ": " + reach.assumption);
+    }
+  }
 }
 
-// Which disks the agent lists a file system on. What is mounted by way of a mapper (dm-0, a Windows volume) may lie on any disk that is not
-// listed itself; where there is only one disk, it lies there.
-void add_file_systems(const VirtualMachineInstance& vmi, const kubevirt::GuestInfo& info, std::vector<DiskReport>& disks) {
-  if (!info.file_systems) return;
-  const auto target_of = [&vmi](const std::string& volume) {
-    const auto found = std::find_if(vmi.targets.begin(), vmi.targets.end(), [&](const auto& target) { return target.first == volume; });
-    return found == vmi.targets.end() ? std::string() : found->second;
-  };
-  const auto on_any_disk = [&vmi](const std::string& device) {
-    return std::any_of(vmi.targets.begin(), vmi.targets.end(), [&](const auto& target) { return is_on(device, target.second); });
-  };
-  const std::vector<kubevirt::GuestInfo::FileSystem>& systems = *info.file_systems;
-  const bool mapped = std::any_of(systems.begin(), systems.end(), [&](const auto& system) { return !on_any_disk(system.device); });
-  const auto counted = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return disk.counts; });
-  for (DiskReport& disk : disks) {
-    const std::string target = target_of(disk.name);
-    const bool listed = !target.empty() && std::any_of(systems.begin(), systems.end(), [&](const auto& s) { return is_on(s.device, target); });
-    if (listed || (mapped && counted == 1 && disk.counts)) {
-      disk.file_system = true;
-    } else if (!target.empty() && !mapped) {
-      disk.file_system = false;
+// What the storage has for each disk, who else uses it, and what of that stands in the way.
+void add_facts(const DiskFacts& facts, const VirtualMachine& vm, SnapshotPlan& plan) {
+  for (DiskReport& disk : plan.disks) {
+    if (disk.claim.empty()) continue;
+    const ClaimFacts claim = facts.of(vm.ns, disk.claim);
+    if (claim.instances) disk.shared = !other_instances(claim, vm.name).empty();
+    if (claim.pick && disk.included) {
+      disk.snapshot_class = base::join(claim.pick->classes, " or ");
+      if (claim.pick->kind == ClassPick::Kind::any_of) plan.warnings.push_back("disk " + disk.name + ": " + claim.pick->reason);
+    }
+    for (const std::string& why : obstacles(disk.claim, claim, plan.running)) {
+      plan.warnings.push_back("disk " + disk.name + ": " + why + "; KubeVirt would wait for that until the failure deadline");
     }
   }
 }
@@ -147,7 +144,7 @@ class Instances {
  public:
   Instances(kube::Client& client, const kube::Call& call, const std::stop_token& stop) : client_(client), call_(call), stop_(stop) {}
 
-  // One list per namespace: other VMs may mount the claims of those that are meant.
+  // One list per namespace.
   Result<void> read(const std::vector<VirtualMachine>& vms) {
     for (const VirtualMachine& vm : vms) {
       if (!spaces_.insert(vm.ns).second) continue;
@@ -184,22 +181,11 @@ class Instances {
     const auto found = unread_.find(vm);
     return found == unread_.end() ? nullptr : &found->second;
   }
-  // Whether another running VM of the namespace mounts the claim.
-  std::optional<bool> shared(const kube::Name& vm, const std::string& claim) const {
-    if (unlisted_.count(vm.ns) > 0) return std::nullopt;
-    const auto found = users_.find({vm.ns, claim});
-    if (found == users_.end()) return false;
-    return found->second.size() > found->second.count(vm.name);
-  }
-
  private:
   Result<void> take(const json::Value& object) {
     Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(object);
     if (!vmi.ok()) return vmi.error();
     if (vmi->final()) return {};
-    for (const kubevirt::Volume& volume : vmi->volumes) {
-      if (!volume.claim.empty()) users_[{vmi->ns, volume.claim}].insert(vmi->name);
-    }
     const kube::Name name{vmi->ns, vmi->name};
     running_.emplace(name, std::move(*vmi));
     return {};
@@ -212,7 +198,6 @@ class Instances {
   std::set<std::string> unlisted_;  // namespaces
   std::map<kube::Name, std::string> unread_;
   std::map<kube::Name, VirtualMachineInstance> running_;
-  std::map<kube::Name, std::set<std::string>> users_;  // of a claim: VMs
 };
 
 class Planner {
@@ -222,8 +207,13 @@ class Planner {
       : client_(client), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop),
         instances_(client, call_, stop) {}
 
+  const std::vector<std::string>& unknown() const { return facts_.unknown; }
+
   Result<void> read(const std::vector<VirtualMachine>& vms) {
     if (Result<void> read = instances_.read(vms); !read.ok()) return read;
+    Result<DiskFacts> facts = read_disk_facts(client_, vms, call_, stop_);
+    if (!facts.ok()) return facts.error();
+    facts_ = std::move(*facts);
     return ask_rights(vms);
   }
 
@@ -241,8 +231,8 @@ class Planner {
     for (DiskReport& disk : plan.disks) {
       const std::vector<std::string>& raw = request_.accept_raw;
       disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
-      if (!disk.claim.empty()) disk.shared = instances_.shared({vm.ns, vm.name}, disk.claim);
     }
+    if (!plan.refusal) add_facts(facts_, vm, plan);
     if (!plan.refusal) warn_of_left_out(plan);
     judge_best(plan);
     return plan;
@@ -370,7 +360,7 @@ class Planner {
     }
     if (!info->os_id.empty()) plan.guest_os = info->os_id;
     plan.target.windows = may_be_windows(plan.guest_os);
-    add_file_systems(vmi, *info, plan.disks);
+    add_reach(vmi, *info, plan);
     if (info->disabled.empty()) return std::nullopt;
     return Error(ErrorCode::precondition, what + " cannot be frozen: its agent lacks or does not allow " + base::join(info->disabled, ", "),
                  "allow these commands in the guest's qemu-ga configuration (block-rpcs, allow-rpcs), and restart the agent");
@@ -391,8 +381,8 @@ class Planner {
       if (!disk.included) continue;
       const bool frozen = plan.hold != kubevirt::Hold::none;
       if (frozen && !disk.accepted_raw && !disk.file_system.value_or(false)) {
-        cap(unfrozen, "a freeze does not reach disk " + disk.name + ": " +
-                          (disk.file_system ? "the agent lists no file system on it" : "whether the agent lists a file system on it is not known"));
+        const char* unknown = "whether the agent lists a file system on it is not known";
+        cap(unfrozen, "a freeze does not reach disk " + disk.name + ": " + (disk.reach.empty() ? unknown : disk.reach));
       }
       if (plan.running && disk.shared.value_or(false)) {
         cap(Level::per_disk, "the claim " + disk.claim + " of disk " + disk.name + " is also mounted by another running VM");
@@ -406,6 +396,7 @@ class Planner {
   const kube::Call call_;
   const std::stop_token& stop_;
   Instances instances_;
+  DiskFacts facts_;
   std::map<std::string, std::string> lacking_;  // by namespace: the right that is missing for a freeze; empty: none is
 };
 
@@ -427,9 +418,10 @@ Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& 
     return Error(ErrorCode::usage, "--name was given for " + std::to_string(vms.size()) + " VMs: a name is for one snapshot",
                  "leave --name away: each snapshot is named after its VM and the run");
   }
-  SnapshotSet set{request.run, *version, {}, std::move(selected->passed_over)};
+  SnapshotSet set{request.run, *version, {}, std::move(selected->passed_over), {}};
   Planner planner(client, request, *version, deadline, stop);
   if (Result<void> read = planner.read(vms); !read.ok()) return read.error();
+  set.notes = planner.unknown();
   set.plans.resize(vms.size());
   base::for_each_parallel(vms.size(), k_at_once, [&](std::size_t i) { set.plans[i] = planner.plan(vms[i]); });
   return set;

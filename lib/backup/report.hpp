@@ -32,6 +32,7 @@ struct DiskReport {
   std::optional<bool> ready;
   std::string error;
   std::optional<bool> file_system;  // the agent lists a mounted file system on it; none: not asked, or it cannot be told
+  std::string reach;                // why a freeze does not reach it, or why that is not known; a clause
   bool accepted_raw = false;        // the user said that it needs none
   std::optional<bool> shared;       // another running VM mounts its claim; none: not known
 };

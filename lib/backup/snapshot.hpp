@@ -65,6 +65,7 @@ struct SnapshotPlan {
   bool may_thaw = false;  // we have the right to let it go
   std::vector<DiskReport> disks;                          // included = KubeVirt is expected to include it
   std::vector<std::string> warnings;                      // one sentence each
+  std::vector<std::string> assumptions;                   // for the evidence; one clause each
   Level best = Level::unknown;                            // the strongest level that can come of it
   std::vector<std::string> best_because;                  // why it cannot be stronger
   std::optional<base::Error> refusal;                     // nothing may be created for this VM
@@ -76,6 +77,7 @@ struct SnapshotSet {
   std::string api_version;
   std::vector<SnapshotPlan> plans;  // by namespace and name
   std::vector<PassedOver> passed_over;
+  std::vector<std::string> notes;  // what may not be read, and what is therefore not known; one sentence each
 };
 
 // Reads the API versions, the VMs, their instances and agents. Sends nothing that changes anything.

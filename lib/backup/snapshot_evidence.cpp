@@ -38,6 +38,7 @@ class Witness {
     evidence.create_sent = end(seen_.create_sent);
     evidence.indications = parts_.snapshot.indications;
     evidence.disks = disks_of(parts_);
+    if (seen_.hold != Hold::none) evidence.assumptions = plan_.assumptions;
     for (kubevirt::EvidenceDisk& disk : *evidence.disks) {
       if (disk.included) disk.cut_seen = cut_seen(disk);
     }

@@ -29,10 +29,10 @@ struct Story {
   }
   base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
   void take(const std::string& vm, const std::string& name) {
-    const base::Result<backup::SnapshotPlan> plan = backup::plan_snapshot(
-        cluster, {.ns = "prod", .vm = vm, .run = "r", .name = name, .failure_deadline = {}, .deletion_policy = {}}, in(1min), {});
+    backup::SnapshotRequest wish{.selection = {.ns = ns, .names = {vm}}, .run = "r", .name = name};
+    const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, wish, in(1min));
     REQUIRE(plan.ok());
-    REQUIRE(backup::take_snapshot(cluster, clock, silent, *plan, backup::WaitFor::ready, in(5min), {}).outcome == backup::Outcome::done);
+    REQUIRE(test::take_one(cluster, clock, silent, *plan, {.events = false}, in(5min)).outcome == backup::Outcome::done);
     clock.advance(1s);
   }
   void take_by_others(const std::string& name) {

@@ -20,7 +20,7 @@ inline backup::SnapshotItem take_one(kube::Client& client, base::Clock& clock, b
                                      const backup::TakeOptions& options, const base::Deadline& deadline,
                                      const std::stop_token& stop = {}) {
   backup::Debts debts;
-  const backup::SnapshotSet set{{}, plan.api_version, {plan}, {}};
+  const backup::SnapshotSet set{{}, plan.api_version, {plan}, {}, {}};
   return backup::take_snapshots({client, clock, observer, debts}, set, options, deadline, stop).at(0);
 }
 

@@ -220,10 +220,10 @@ TEST_CASE("plans, one after the other; what is refused is left to its error") {
       "Failure deadline:  5m\n"
       "Deletion policy:   Delete\n"
       "\n"
-      "DISK    CLAIM       SOURCE          INCLUDED   FILESYSTEM   REASON\n"
-      "root    db-0-root   dataVolume      true       false        <none>\n"
-      "tools   <none>      containerDisk   false      <none>       containerDisk keeps nothing over a restart\n";
-  CHECK(cli::plans_text({{}, {}, {plan, refused, plan}, {}}, report, true) == one + "\n" + one);
+      "DISK    CLAIM       SOURCE          INCLUDED   CLASS      FILESYSTEM   REASON\n"
+      "root    db-0-root   dataVolume      true       rig-snap   false        <none>\n"
+      "tools   <none>      containerDisk   false      <none>     <none>       containerDisk keeps nothing over a restart\n";
+  CHECK(cli::plans_text({{}, {}, {plan, refused, plan}, {}, {}}, report, true) == one + "\n" + one);
 }
 
 TEST_CASE("deletions") {
