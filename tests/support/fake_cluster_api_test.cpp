@@ -276,6 +276,13 @@ TEST_CASE("rights: nobody, somebody without, somebody with the role edit") {
       "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: User, name: jane}]\n");
   CHECK(jane->get(k_vm, {"default", "x"}, f.call(), {}).error().code() == ErrorCode::not_found);
   CHECK(jane->list(k_vm, "", {}, f.call(), {}).error().code() == ErrorCode::forbidden);
+  f.cluster.apply_manifest(
+      "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: bob, namespace: default}\n"
+      "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: ServiceAccount, name: bob}]\n");
+  const std::unique_ptr<kube::Client> bob = f.cluster.as_user("system:serviceaccount:default:bob");
+  CHECK(bob->get(k_vm, {"default", "x"}, f.call(), {}).error().code() == ErrorCode::not_found);
+  const std::unique_ptr<kube::Client> other = f.cluster.as_user("system:serviceaccount:prod:bob");
+  CHECK(other->get(k_vm, {"default", "x"}, f.call(), {}).error().code() == ErrorCode::forbidden);
 }
 
 TEST_CASE("a namespace goes with all that is in it, owned objects with their owner") {

@@ -34,7 +34,12 @@ bool binds(const json::Value& binding, const Request& who) {
     const std::string& type = subject.path({"kind"}).as_string();
     const std::string& name = subject.path({"name"}).as_string();
     if (type == "User") return name == *who.user;
-    if (type == "ServiceAccount") return "system:serviceaccount:" + subject.path({"namespace"}).as_string() + ":" + name == *who.user;
+    if (type == "ServiceAccount") {
+      // Without a namespace it is that of the binding.
+      const std::string& named = subject.path({"namespace"}).as_string();
+      const std::string& ns = named.empty() ? binding.path({"metadata", "namespace"}).as_string() : named;
+      return "system:serviceaccount:" + ns + ":" + name == *who.user;
+    }
     return type == "Group" && std::find(who.groups.begin(), who.groups.end(), name) != who.groups.end();
   });
 }
