@@ -114,24 +114,25 @@ void read_space(const Reader& reader, Space& space) {
 
 Result<std::optional<StorageClasses>> read_classes(const Reader& reader, std::vector<std::string>& unknown) {
   const std::string what = "which VolumeSnapshotClass KubeVirt picks";
-  std::optional<std::vector<kubevirt::StorageClass>> storage;
-  std::optional<std::vector<kubevirt::VolumeSnapshotClass>> snapshot;
-  std::optional<std::vector<kubevirt::StorageProfile>> profiles;
-  std::optional<Error> error;
-  const bool read =
-      take(reader.all<kubevirt::StorageClass>(
-               kubevirt::storage_classes(), "", kubevirt::decode_storage_class, [](const auto&) { return true; }, what, unknown),
-           storage, error) &&
-      take(reader.all<kubevirt::VolumeSnapshotClass>(
-               kubevirt::volume_snapshot_classes(), "", kubevirt::decode_volume_snapshot_class, [](const auto&) { return true; }, what,
-               unknown),
-           snapshot, error) &&
-      take(reader.all<kubevirt::StorageProfile>(
-               kubevirt::storage_profiles(), "", kubevirt::decode_storage_profile, [](const auto&) { return true; }, what, unknown),
-           profiles, error);
-  if (!read) return *error;
-  if (!storage || !snapshot || !profiles) return std::optional<StorageClasses>();
-  return std::optional(StorageClasses{std::move(*storage), std::move(*snapshot), std::move(*profiles)});
+  const auto any = [](const auto&) { return true; };
+  StorageClasses classes;
+  // The first kind that may not be read is enough.
+  const auto storage =
+      reader.all<kubevirt::StorageClass>(kubevirt::storage_classes(), "", kubevirt::decode_storage_class, any, what, unknown);
+  if (!storage.ok()) return storage.error();
+  if (!*storage) return std::optional<StorageClasses>();
+  classes.storage = **storage;
+  const auto snapshot = reader.all<kubevirt::VolumeSnapshotClass>(kubevirt::volume_snapshot_classes(), "",
+                                                                  kubevirt::decode_volume_snapshot_class, any, what, unknown);
+  if (!snapshot.ok()) return snapshot.error();
+  if (!*snapshot) return std::optional<StorageClasses>();
+  classes.snapshot = **snapshot;
+  const auto profiles =
+      reader.all<kubevirt::StorageProfile>(kubevirt::storage_profiles(), "", kubevirt::decode_storage_profile, any, what, unknown);
+  if (!profiles.ok()) return profiles.error();
+  if (!*profiles) return std::optional<StorageClasses>();
+  classes.profiles = **profiles;
+  return std::optional(std::move(classes));
 }
 
 // ---- put together ----

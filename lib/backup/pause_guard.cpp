@@ -210,9 +210,11 @@ Result<void> PauseGuard::mark(const base::Deadline& deadline, const std::stop_to
     const Result<void> marked = kubevirt::annotate_unchanged(client_, kubevirt::virtual_machines(), target_.vm, vm->resource_version,
                                                              k_held_annotation, mark_, call, {});
     if (marked.ok()) return {};
+    // No clear answer may hide a mark; a refusal does not.
+    const ErrorCode code = marked.error().code();
+    record_.marked = code != ErrorCode::conflict && code != ErrorCode::forbidden && code != ErrorCode::unauthenticated;
     // Somebody wrote the VM in between, virt-controller for one.
-    const bool changed = marked.error().code() == ErrorCode::conflict;
-    if (changed) record_.marked = false;
+    const bool changed = code == ErrorCode::conflict;
     if (!changed || tries + 1 >= k_mark_tries) return marked.error().wrap("mark it as paused by this run");
   }
 }

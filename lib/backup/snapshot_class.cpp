@@ -25,7 +25,14 @@ ClassPick pick_class(const std::optional<std::string>& storage_class, const Stor
   if (found == nullptr) return none("its StorageClass " + *storage_class + " does not exist");
   const kubevirt::StorageProfile* profile = named(classes.profiles, *storage_class);
   if (profile != nullptr && !profile->snapshot_class.empty()) {
-    if (named(classes.snapshot, profile->snapshot_class) != nullptr) return one(profile->snapshot_class);
+    const kubevirt::VolumeSnapshotClass* wanted = named(classes.snapshot, profile->snapshot_class);
+    if (wanted != nullptr && wanted->driver == found->provisioner) return one(wanted->name);
+    if (wanted != nullptr) {
+      return {ClassPick::Kind::one,
+              {wanted->name},
+              "StorageProfile " + *storage_class + " names VolumeSnapshotClass " + wanted->name + ", whose driver is " + wanted->driver +
+                  " and not " + found->provisioner};
+    }
     return none("StorageProfile " + *storage_class + " names VolumeSnapshotClass " + profile->snapshot_class + ", which does not exist");
   }
   std::vector<std::string> fitting;

@@ -18,7 +18,7 @@ struct ClassPick {
   };
   Kind kind = Kind::none;
   std::vector<std::string> classes;  // by name
-  std::string reason;                // one clause: why not just one
+  std::string reason;                // one clause: why not just one, or why the one will not do; else empty
 };
 
 // All of a cluster.
@@ -30,12 +30,13 @@ struct StorageClasses {
 
 // A pure function, as KubeVirt has it since 1.5; of a StorageClass's name, none where the claim names none:
 //   no such StorageClass, or none named                        none
-//   its StorageProfile names a class that exists               that, whatever its driver
+//   its StorageProfile names a class that exists               that, whatever its driver: with another one the snapshot fails (seen)
 //   its StorageProfile names a class that does not             none
 //   no class with its provisioner as driver                    none
 //   one                                                        that
 //   several, one of which carries the default annotation       that, whatever the annotation's value
-//   several, several of which do                               any of these: its own list has no order
+//   several, several of which do                               any of these: its own list has no order, so that two disks of
+//                                                              one snapshot may get different ones (seen)
 //   several, none of which does                                ambiguous
 // [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go: getVolumeSnapshotClassName]
 ClassPick pick_class(const std::optional<std::string>& storage_class, const StorageClasses& classes);

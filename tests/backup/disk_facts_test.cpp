@@ -232,6 +232,11 @@ TEST_CASE("what may not be read is not known, said once, and nothing is made up"
   }
   SUBCASE("pods") { CHECK_FALSE(read("pods").pods.has_value()); }
   SUBCASE("instances") { CHECK_FALSE(read("virtualmachineinstances").instances.has_value()); }
+  SUBCASE("no class of any kind") {
+    story.forbid("volumesnapshotclasses");
+    story.forbid("storageprofiles");
+    CHECK_FALSE(read("storageclasses").pick.has_value());
+  }
   SUBCASE("storage classes") { CHECK_FALSE(read("storageclasses").pick.has_value()); }
   SUBCASE("snapshot classes") { CHECK_FALSE(read("volumesnapshotclasses").pick.has_value()); }
   SUBCASE("profiles") { CHECK_FALSE(read("storageprofiles").pick.has_value()); }

@@ -219,8 +219,18 @@ TEST_CASE("a mark that may not be written keeps the VM from being paused") {
   story.fail(Fault::Action::status, "/virtualmachines/db-0", 1, 403, "PATCH");
   const base::Result<void> paused = story.pause();
   CHECK(paused.error().code() == ErrorCode::forbidden);
+  CHECK(story.recorder.count(Event::Kind::warning) == 0);
   CHECK(story.sent("pause") == 0);
   CHECK_FALSE(story.guard->owes());
+}
+
+TEST_CASE("a mark whose answer was lost is taken away again") {
+  Story story;
+  story.fail(Fault::Action::lose_answer, "/virtualmachines/db-0", 1, 503, "PATCH");
+  CHECK(story.pause().error().code() == ErrorCode::unavailable);
+  CHECK(story.sent("pause") == 0);
+  CHECK(story.mark().empty());
+  CHECK_FALSE(story.guard->record().marked);
 }
 
 TEST_CASE("a VM that is written by others between look and mark is looked at again") {
