@@ -11,13 +11,6 @@ import (
 
 const agentVersion = "9.1.0"
 
-// guestProcess is what guest-exec started.
-type guestProcess struct {
-	done bool
-	code int
-	out  string
-}
-
 // AgentCommand is a raw agent command, as virsh qemu-agent-command sends it. It goes past virt-launcher: a freeze or
 // thaw here neither starts nor ends a safety timer.
 func (g *Guest) AgentCommand(raw []byte) (any, error) {
@@ -63,27 +56,32 @@ func (g *Guest) AgentCommand(raw []byte) (any, error) {
 			os := osInfo(k)
 			answer = map[string]any{"id": os["id"], "name": os["name"], "pretty-name": os["prettyName"], "version": os["version"]}
 		case "guest-exec":
-			var a struct {
-				Path    string   `json:"path"`
-				Arg     []string `json:"arg"`
-				Capture any      `json:"capture-output"`
-			}
-			if err := json.Unmarshal(request.Arguments, &a); err != nil || a.Path == "" {
+			var e guestExec
+			if err := json.Unmarshal(request.Arguments, &e); err != nil || e.Path == "" {
 				return agentFailed("guest-exec", "Parameter 'path' is missing")
+			}
+			if e.Path == "/missing" {
+				return agentFailed("guest-exec", "Guest agent command failed, error was 'Failed to execute child process “/missing” (No such file or directory)'")
 			}
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			p := &guestProcess{done: k.GuestExec.Mode != "hang"}
-			if k.GuestExec.Mode == "fail" {
-				p.code = max(k.GuestExec.N, 1)
+			var p *guestProcess
+			if k.GuestExec.Mode == "ok" {
+				p = g.program(e)
 			}
-			if a.Capture == true {
-				p.out = base64.StdEncoding.EncodeToString([]byte(strings.Join(append([]string{a.Path}, a.Arg...), " ") + "\n"))
+			if p == nil {
+				p = &guestProcess{forever: k.GuestExec.Mode == "hang", ends: g.clock.Now(), out: strings.Join(append([]string{e.Path}, e.Arg...), " ") + "\n"}
+				if k.GuestExec.Mode == "fail" {
+					p.code = max(k.GuestExec.N, 1)
+				}
+			}
+			if e.Capture != true {
+				p.out = ""
 			}
 			g.lastPID++
 			pid := 1000 + g.lastPID
 			g.execs[pid] = p
-			g.event("guest-exec", Fields{"path": a.Path, "arg": a.Arg, "pid": pid, "code": p.code, "n": g.journal.Last()})
+			g.event("guest-exec", Fields{"path": e.Path, "arg": e.Arg, "pid": pid, "code": p.code, "n": g.journal.Last()})
 			answer = map[string]any{"pid": pid}
 		case "guest-exec-status":
 			var a struct {
@@ -98,12 +96,17 @@ func (g *Guest) AgentCommand(raw []byte) (any, error) {
 			switch {
 			case p == nil:
 				return agentFailed("guest-exec-status", fmt.Sprintf("PID %d does not exist", a.PID))
-			case !p.done:
+			case p.running(g.clock.Now()):
 				answer = map[string]any{"exited": false}
 			default:
-				status := map[string]any{"exited": true, "exitcode": p.code}
+				status := map[string]any{"exited": true}
+				if p.signal != 0 {
+					status["signal"] = p.signal
+				} else {
+					status["exitcode"] = p.code
+				}
 				if p.out != "" {
-					status["out-data"] = p.out
+					status["out-data"] = base64.StdEncoding.EncodeToString([]byte(p.out))
 				}
 				answer = status
 				delete(g.execs, a.PID) // the agent forgets a process once its end was told

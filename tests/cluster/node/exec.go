@@ -1,7 +1,8 @@
 package main
 
 // What runs in the pods: exec in container compute answers virt-freezer (cmd/virt-freezer) and the few virsh commands
-// that reach the guest agent; in any container true, false, echo and cat.
+// that reach the guest agent; in any container true, false, echo, cat, xargs and
+// those of programs.go.
 
 import (
 	"context"
@@ -48,7 +49,7 @@ func (k *Kubelet) ExecInContainer(_ context.Context, name string, _ types.UID, c
 		fields["vm"], fields["uid"] = vmi.name, vmi.uid
 	}
 	k.events.Add("exec", fields)
-	err := k.exec(vmi, container, cmd, s)
+	err := k.exec(vmi, name, container, cmd, s)
 	code := 0
 	var exit utilexec.ExitError
 	if errors.As(err, &exit) {
@@ -60,7 +61,7 @@ func (k *Kubelet) ExecInContainer(_ context.Context, name string, _ types.UID, c
 	return err
 }
 
-func (k *Kubelet) exec(vmi *instance, container string, cmd []string, s streams) error {
+func (k *Kubelet) exec(vmi *instance, pod, container string, cmd []string, s streams) error {
 	if len(cmd) == 0 {
 		return fmt.Errorf("no command")
 	}
@@ -72,6 +73,9 @@ func (k *Kubelet) exec(vmi *instance, container string, cmd []string, s streams)
 		case "virsh":
 			return virsh(vmi, cmd[1:], s)
 		}
+	}
+	if base == "xargs" && len(cmd) > 2 && cmd[1] == "-0" {
+		return k.xargs(vmi, pod, container, cmd[2:], s)
 	}
 	switch base {
 	case "true":
@@ -88,7 +92,28 @@ func (k *Kubelet) exec(vmi *instance, container string, cmd []string, s streams)
 		}
 		return nil
 	}
+	if err, known := k.podProgram(pod, cmd); known {
+		return err
+	}
 	return fmt.Errorf("exec failed: unable to start container process: exec: %q: executable file not found in $PATH", cmd[0])
+}
+
+// xargs runs the command once, with the words of its input, each up to a zero byte, behind it.
+func (k *Kubelet) xargs(vmi *instance, pod, container string, cmd []string, s streams) error {
+	var input []byte
+	if s.in != nil {
+		var err error
+		if input, err = io.ReadAll(s.in); err != nil {
+			return err
+		}
+	}
+	words := strings.Split(strings.TrimSuffix(string(input), "\x00"), "\x00")
+	err := k.exec(vmi, pod, container, append(append([]string{}, cmd...), words...), streams{out: s.out, err: s.err})
+	var exit utilexec.ExitError
+	if errors.As(err, &exit) && exit.ExitStatus() > 0 && exit.ExitStatus() < 126 {
+		return exitWith(123)
+	}
+	return err
 }
 
 // virtFreezer plays cmd/virt-freezer; wait is how long virt-launcher's answer to a freeze is awaited.

@@ -117,6 +117,7 @@ func (g *Guest) Boot(paused bool) error {
 }
 
 func (g *Guest) bootLocked(paused bool) error {
+	g.execs = map[int64]*guestProcess{}
 	journal, found, err := OpenJournal(g.specs)
 	if err != nil {
 		return err
@@ -432,6 +433,9 @@ func (g *Guest) commandState(command string) (enabled, known bool) {
 		return false, false
 	}
 	if fsfreeze && g.knobs.FreezeBlocked != "" {
+		return false, true
+	}
+	if g.knobs.GuestExec.Mode == "blocked" && (command == "guest-exec" || command == "guest-exec-status") {
 		return false, true
 	}
 	return !g.frozen || slices.Contains(allowedWhileFrozen, command), true

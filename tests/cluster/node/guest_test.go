@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -334,6 +335,45 @@ func TestAgentKnobs(t *testing.T) {
 	if _, err := b.guest.AgentCommand([]byte(`{"execute":"guest-exec","arguments":{"path":"/bin/true"}}`)); err == nil {
 		t.Fatal("a frozen guest ran a command")
 	}
+}
+
+func TestProgramsOfAGuest(t *testing.T) {
+	b := newBench(t, nil)
+	b.until("the agent connects", func() bool { return b.guest.State().Agent })
+	ask := func(command string) (map[string]any, error) {
+		answer, err := b.guest.AgentCommand([]byte(command))
+		m, _ := answer.(map[string]any)
+		return m, err
+	}
+	start := func(arguments string) int64 {
+		answer, err := ask(`{"execute":"guest-exec","arguments":` + arguments + `}`)
+		must(t, err)
+		return answer["pid"].(int64)
+	}
+	status := func(pid int64) map[string]any {
+		answer, err := ask(fmt.Sprintf(`{"execute":"guest-exec-status","arguments":{"pid":%d}}`, pid))
+		must(t, err)
+		return answer
+	}
+	code := func(arguments string) any { return status(start(arguments))["exitcode"] }
+	held := start(`{"path":"/bin/lock","arg":["tables","2s"]}`)
+	if status(held)["exited"] != false || code(`{"path":"locked","arg":["tables"]}`) != 1 {
+		t.Fatal("a lock that is not taken yet is held, or its process ended")
+	}
+	b.clock.Step(2 * time.Second)
+	if code(`{"path":"locked","arg":["tables"]}`) != 0 {
+		t.Fatal("the lock is not held")
+	}
+	if code(`{"path":"unlock","arg":["tables"]}`) != 0 || code(`{"path":"locked","arg":["tables"]}`) != 1 || status(held)["signal"] != 15 {
+		t.Fatal("the lock was not let go")
+	}
+	echo := status(start(`{"path":"printenv","arg":["A"],"env":["A=b"],"capture-output":true}`))
+	if echo["exitcode"] != 0 || echo["out-data"] != "Ygo=" {
+		t.Fatalf("printenv: %v", echo)
+	}
+	b.guest.SetKnobs(b.knobs(map[string]string{"guest-exec": "blocked"}))
+	_, err := ask(`{"execute":"guest-exec","arguments":{"path":"true"}}`)
+	wantError(t, err, "has been disabled: the command is not allowed")
 }
 
 func TestResetLosesTheFreeze(t *testing.T) {

@@ -25,7 +25,7 @@ type Knobs struct {
 	OSID          string          // os-id=ID        guestOSInfo.id (default debian, mswindows)
 	Shutdown      Action          // shutdown=ok|slow:D|never
 	Power         string          // power=off|crash  happens as soon as the guest runs
-	GuestExec     Action          // guest-exec=ok|fail:N|hang  N is the exit code of the command
+	GuestExec     Action          // guest-exec=ok|fail:N|hang|blocked  N is the exit code of the command; blocked: the agent does not allow it
 	FreezeBlocked string          // freeze-blocked=true|absent  the agent has its fsfreeze commands disabled (or does not know them)
 	RawDisks      map[string]bool // raw-disks=VOLUME,...  the agent lists no file system on these
 }
@@ -70,7 +70,7 @@ func parseKnobs(annotations map[string]string) (Knobs, error) {
 		case "shutdown":
 			k.Shutdown, err = parseAction(value, "ok", "slow", "never")
 		case "guest-exec":
-			k.GuestExec, err = parseAction(value, "ok", "fail", "hang")
+			k.GuestExec, err = parseAction(value, "ok", "fail", "hang", "blocked")
 		case "os":
 			k.Windows = value == "windows"
 			err = oneOf(value, "linux", "windows")

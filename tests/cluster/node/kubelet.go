@@ -41,6 +41,7 @@ type Kubelet struct {
 	events    *EventLog
 	handler   *Handler
 	logs      podLogs
+	locks     podLocks
 
 	mu  sync.Mutex
 	ips int
