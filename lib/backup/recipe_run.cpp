@@ -91,7 +91,7 @@ Result<void> RecipeRun::quiesce(const base::Deadline& deadline, const std::stop_
     if (stop.stop_requested()) return failure(i, Error(ErrorCode::cancelled, "interrupted before"), "quiesce");
     if (!std::exchange(owes_, true)) debts_.add(target_.vm, Debt::recipe);
     steps_[i].begun = true;
-    tell(Event::Kind::quiescing, i, "in " + runner_.where(step));
+    tell(Event::Kind::quiescing, i, (step.place == StepPlace::local ? "on " : "in ") + runner_.where(step));
     const Result<void> ready = quiesce_step(i, deadline, stop);
     if (ready) {
       steps_[i].fact.ready = clock_.now();

@@ -3,17 +3,27 @@
 //   vmbackup-pod-exec [FLAGS] run NS VM CONTAINER COMMAND...   in the VM's virt-launcher pod; exit code and outputs are the command's
 //   vmbackup-pod-exec [FLAGS] run-in NS POD CONTAINER COMMAND...
 //   vmbackup-pod-exec [FLAGS] probe NS VM                      prints "frozen" or "thawed"
+//   vmbackup-pod-exec [FLAGS] recipe NS VM FILE                a recipe around a freeze and a thaw, and prints what happens; FILE "cluster"
+//   is
+//                                                              the one that the VM's annotation names
 //   --input N: N bytes of input; --timeout D, --cancel D: the deadline, a stop after that time; --most N: bytes of output; --count: prints
 //   how long the outputs are in place of them. An error of the client is exit code 70 and "CODE: MESSAGE" on stderr.
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <string>
 #include <thread>
 
+#include <unistd.h>
+
+#include "backup/recipe_run.hpp"
+#include "base/text.hpp"
 #include "kube/credentials.hpp"
 #include "kube/curl_transport.hpp"
 #include "kube/kubeconfig.hpp"
 #include "kube/rest_client.hpp"
 #include "kubevirt/freeze_probe.hpp"
+#include "kubevirt/guest_control.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace {
@@ -93,6 +103,69 @@ int print(const kube::ExecEnd& end, bool count) {
   return end.exit_code;
 }
 
+// Prints the steps as they go, and what they say.
+class Teller final : public backup::Observer {
+ public:
+  void on(const backup::Event& event) override {
+    static const std::map<backup::Event::Kind, const char*> k_words = {
+        {backup::Event::Kind::quiescing, "quiescing"}, {backup::Event::Kind::quiesced, "ready"},
+        {backup::Event::Kind::releasing, "releasing"}, {backup::Event::Kind::released, "released"},
+        {backup::Event::Kind::step_error, "failed"},   {backup::Event::Kind::step_said, "said"}};
+    const std::string text = event.text.empty() ? "" : ": " + base::printable(base::trim(event.text), 300);
+    std::printf("%s %s%s\n", k_words.at(event.kind), event.object.c_str(), text.c_str());
+  }
+};
+
+base::Result<backup::Recipe> recipe_for(kube::Client& client, const kube::Name& name, const std::string& file, const kube::Call& call,
+                                        const std::stop_token& stop) {
+  if (file != "cluster") return backup::load_recipe(file);
+  const base::Result<json::Value> object = client.get(kubevirt::virtual_machines(), name, call, stop);
+  if (!object) return object.error();
+  const base::Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
+  if (!vm) return vm.error();
+  const base::Result<std::optional<backup::Recipe>> recipe = kubevirt::recipe_of(client, *vm, call, stop);
+  if (!recipe) return recipe.error();
+  if (!*recipe) return base::Error(base::ErrorCode::not_found, "the VM names no recipe");
+  return **recipe;
+}
+
+base::Result<void> around_freeze(backup::RecipeRun& recipe, kube::Client& client, const kube::Name& vm, const kube::Call& call,
+                                 const std::stop_token& stop) {
+  base::Result<void> done = recipe.quiesce(call.deadline, stop);
+  if (!done) return done;
+  done = kubevirt::freeze(client, vm, std::chrono::seconds(60), call, {});
+  if (!done) return done;
+  std::puts("frozen");
+  const base::Result<void> elsewhere = recipe.still_held(false, call.deadline, stop);
+  done = kubevirt::unfreeze(client, vm, call, {});
+  if (!done) return done;
+  std::puts("thawed");
+  return elsewhere ? recipe.still_held(true, call.deadline, stop) : elsewhere;
+}
+
+int run_recipe(const Flags& flags, kube::Client& client, base::Clock& clock, const kube::Call& call, const std::stop_token& stop) {
+  const kube::Name name{flags.words[1], flags.words[2]};
+  const base::Result<backup::Recipe> recipe = recipe_for(client, name, flags.words[3], call, stop);
+  if (!recipe) return fail(recipe.error());
+  backup::RecipeTarget target{name, {}};
+  const base::Result<kube::Name> pod = pod_of(client, name, call, stop, target.instance);
+  if (!pod) return fail(pod.error());
+  backup::RecipeOptions options{.run = "20260102-030405-test", .tell_outputs = true};
+  for (char** line = environ; *line != nullptr; ++line) options.environment.emplace_back(*line);
+  Teller teller;
+  backup::Debts debts;
+  backup::RecipeRun run(client, clock, teller, debts, *recipe, target, options);
+  const base::Result<void> prepared = run.prepare(call.deadline, stop);
+  if (!prepared) return fail(prepared.error());
+  const base::Result<void> done = around_freeze(run, client, name, call, stop);
+  const base::Result<void> released = run.release();
+  for (const backup::StepFact& fact : run.facts()) {
+    std::printf("%s: %s, %s\n", fact.name.c_str(), fact.ready ? "ready" : "not ready", fact.held ? "held" : "not held");
+  }
+  if (!done) return fail(done.error());
+  return released ? 0 : fail(released.error());
+}
+
 int run(const Flags& flags, kube::Client& client, const kube::Call& call, const std::stop_token& stop) {
   const std::string& verb = flags.words[0];
   const kube::Name name{flags.words[1], flags.words[2]};
@@ -116,12 +189,13 @@ int run(const Flags& flags, kube::Client& client, const kube::Call& call, const 
 
 int main(int argc, char** argv) {
   const Flags flags = flags_of(argc, argv);
-  const bool probe = !flags.words.empty() && flags.words[0] == "probe";
-  if (flags.words.size() < (probe ? 3U : 5U)) {
-    std::fputs("usage: vmbackup-pod-exec [FLAGS] run|run-in NS NAME CONTAINER COMMAND... | probe NS VM\n", stderr);
+  const std::string verb = flags.words.empty() ? "" : flags.words[0];
+  if (flags.words.size() < (verb == "probe" ? 3U : verb == "recipe" ? 4U : 5U)) {
+    std::fputs("usage: vmbackup-pod-exec [FLAGS] run|run-in NS NAME CONTAINER COMMAND... | probe NS VM | recipe NS VM FILE\n", stderr);
     return 2;
   }
   base::SystemClock clock;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const base::Result<std::unique_ptr<kube::Client>> client = connect(clock);
   if (!client) return fail(client.error());
   std::stop_source stop;
@@ -131,5 +205,7 @@ int main(int argc, char** argv) {
       if (clock.sleep_until(clock.now() + flags.cancel, done)) stop.request_stop();
     });
   }
-  return run(flags, **client, {.deadline = base::Deadline::after(clock, flags.timeout)}, stop.get_token());
+  const kube::Call call{.deadline = base::Deadline::after(clock, flags.timeout)};
+  if (flags.words[0] == "recipe") return run_recipe(flags, **client, clock, call, stop.get_token());
+  return run(flags, **client, call, stop.get_token());
 }
