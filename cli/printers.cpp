@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "cli/evidence_text.hpp"
 #include "cli/names.hpp"
+#include "cli/recipe_view.hpp"
 #include "cli/table.hpp"
 
 namespace vmbackup::cli {
@@ -154,6 +155,7 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
     if (item->disks.empty()) continue;
     out += items.size() > 1 ? "\nDisks of " + base::printable(item->name) + ":\n" : "\n";
     out += disks_text(item->disks, wide);
+    if (const std::string steps = steps_text(item->steps); !steps.empty()) out += '\n' + steps;
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "cli/error_view.hpp"
 #include "cli/evidence_text.hpp"
+#include "cli/recipe_view.hpp"
 #include "json/yaml.hpp"
 
 namespace vmbackup::cli {
@@ -129,6 +130,7 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"assumptions", strings_value(item.judged ? item.judged->verdict.assumptions : none)},
                         {"missingForStronger", strings_value(item.judged ? item.judged->verdict.missing_for_stronger : none)},
                         {"freeze", freeze_value(item)},
+                        {"steps", steps_value(item.steps)},
                         {"disks", std::move(disks)},
                         {"deletionPolicy", item.deletion_policy},
                         {"failureDeadline", item.failure_deadline},

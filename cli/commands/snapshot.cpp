@@ -32,6 +32,8 @@ constexpr const char* k_description =
     "  freeze      this program freezes the guest, sees that confirmed, creates the snapshot, and thaws the guest after the last cut. The\n"
     "              guest's safety timer is always set. A guest that would stand still for longer than --max-freeze is let go, and its\n"
     "              snapshot deleted before that\n"
+    "  pause       this program pauses the VM: all its disks are of one instant, nothing is flushed\n"
+    "  freeze+pause  freezes, then pauses: nothing runs in the guest, so nobody can thaw it early\n"
     "  controller  KubeVirt's controller freezes, cuts and thaws by itself, whenever it sees a guest agent and no pause; it cannot be kept\n"
     "              from freezing. If it dies in between, the guest thaws itself after the failure deadline\n"
     "\n"
@@ -51,6 +53,7 @@ struct Options {
   backup::TakeOptions take;
   base::Duration timeout = std::chrono::minutes(30);
   bool allow_partial = false;
+  bool yes = false;
   std::string metrics_file;
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
@@ -107,10 +110,11 @@ Outcome run(const Options& options, Context& context) {
   backup::SnapshotRequest request = options.request;
   if (request.run.empty()) request.run = backup::make_run_id(report.start_time, context.random());
   report.run = request.run;
+  request.recipe_options = {request.run, context.environment().variables, context.options().verbosity > 0};
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
   const base::Result<Connected>& cluster = context.cluster();
   request.selection.ns = cluster ? cluster->ns : context.options().ns;
-  base::Result<backup::SnapshotSet> set = cluster ? backup::plan_snapshots(*cluster->client, request, deadline, context.stop())
+  base::Result<backup::SnapshotSet> set = cluster ? backup::plan_snapshots(*cluster->client, context.clock(), request, deadline, context.stop())
                                                   : base::Result<backup::SnapshotSet>(cluster.error());
   if (!set) {
     outcome.error = set.error();
@@ -124,6 +128,8 @@ Outcome run(const Options& options, Context& context) {
     Progress progress(context.console(), context.clock(), context.ticking());
     const backup::Ground ground{*cluster->client, context.clock(), progress, context.debts()};
     backup::TakeOptions take = options.take;
+    take.lock.run = request.run;
+    take.lock.host = context.environment().host;
     take.note = [&context](const std::string& text) { context.console().note(text); };
     report.items = backup::take_snapshots(ground, *set, take, deadline, context.stop());
   }
@@ -172,6 +178,12 @@ std::vector<ExitCode> codes_of(const Options& options, const Outcome& outcome, i
 
 ExitCode run_snapshot(const Options& options, Context& context) {
   if (const base::Result<void> can = check_metrics_file(options.metrics_file); !can) return context.fail(can.error());
+  if (backup::pauses(options.request.hold) && !options.yes && !context.in().terminal() && options.dry_run == DryRun::none) {
+    return context.fail(base::Error(base::ErrorCode::usage,
+                                    "a VM that is paused has no timer that would let it run again if this program were killed, and nobody "
+                                    "is at a terminal here to see that",
+                                    "add --yes, and run from time to time: kubectl vmbackup thaw --all"));
+  }
   Outcome outcome = run(options, context);
   if (outcome.error && !add_unplanned(options, *outcome.error, context, outcome.report)) return context.fail(*outcome.error);
   outcome.report.completion_time = context.clock().wall_now();
@@ -199,7 +211,11 @@ void bind_hold(Flags& flags, Options& options) {
                             .help = "who makes a running guest stand still while its disks are cut",
                             .fallback = "auto"},
                            options.request.hold,
-                           {{"auto", Wish::automatic}, {"controller", Wish::controller}, {"freeze", Wish::freeze}});
+                           {{"auto", Wish::automatic},
+                            {"controller", Wish::controller},
+                            {"freeze", Wish::freeze},
+                            {"pause", Wish::pause},
+                            {"freeze+pause", Wish::freeze_pause}});
   flags.add(std::move(hold));
   flags.add(Flag{.name = "max-freeze",
                  .metavar = "DURATION",
@@ -229,6 +245,22 @@ void bind_hold(Flags& flags, Options& options) {
                    options.request.accept_raw.push_back(text);
                    return {};
                  }});
+}
+
+void bind_recipe(Flags& flags, Options& options) {
+  flags.add(Flag{.name = "recipe",
+                 .metavar = "FILE",
+                 .help = "quiesce the applications of each running VM by these steps, see kubectl-vmbackup-recipe(5)",
+                 .excludes = {"recipe-from-cluster"},
+                 .set = [&options](const std::string& text) -> base::Result<void> {
+                   base::Result<backup::Recipe> recipe = backup::load_recipe(text);
+                   if (!recipe) return recipe.error();
+                   options.request.recipe = std::move(*recipe);
+                   return {};
+                 }});
+  flags.add(Flag{.name = "recipe-from-cluster",
+                 .help = "use the recipe that a VM's annotation kubectl-vmbackup/recipe names: steps in that guest alone",
+                 .set = switch_into(options.request.recipe_from_cluster)});
 }
 
 void bind_level(Flags& flags, Options& options) {
@@ -266,8 +298,12 @@ void bind_many(Flags& flags, Options& options) {
 base::Result<void> check(const Options& options) {
   const auto refuse = [](const std::string& why, const std::string& hint) { return base::Error(base::ErrorCode::usage, why, hint); };
   const bool unwatched = options.take.wait == backup::WaitFor::none;
-  if (unwatched && options.request.hold == backup::HoldWish::freeze) {
-    return refuse("--wait none was given with --hold freeze: nobody would let the guest go", "wait for the cuts with --wait cut");
+  const bool pauses = backup::pauses(options.request.hold);
+  if (unwatched && (pauses || options.request.hold == backup::HoldWish::freeze)) {
+    return refuse("--wait none was given with a --hold of ours: nobody would let the guest go", "wait for the cuts with --wait cut");
+  }
+  if (unwatched && (options.request.recipe || options.request.recipe_from_cluster)) {
+    return refuse("--wait none was given with a recipe: nobody would run its releases", "wait for the cuts with --wait cut");
   }
   if (unwatched && options.take.require) {
     return refuse("--wait none was given with --require: a level is only known once the disks are cut", "wait for the cuts with --wait cut");
@@ -302,6 +338,7 @@ Run bind(Flags& flags) {
       options->take.wait, {{"ready", backup::WaitFor::ready}, {"cut", backup::WaitFor::cut}, {"none", backup::WaitFor::none}}));
   bind_timeout(flags, options->timeout);
   bind_hold(flags, *options);
+  bind_recipe(flags, *options);
   bind_level(flags, *options);
   bind_many(flags, *options);
   bind_failure_deadline(flags, options->request.failure_deadline);
@@ -318,6 +355,8 @@ Run bind(Flags& flags) {
                    options->take.events = text != "true";
                    return {};
                  }});
+  bind_lock(flags, options->take.lock);
+  bind_yes(flags, options->yes);
   bind_dry_run(flags, options->dry_run, true);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});
@@ -342,6 +381,7 @@ Command snapshot_command() {
                        {"all VMs of an application, two standing still at a time", "snapshot -n prod -l app=shop --parallel 2"},
                        {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
+                       {"quiesce a database first, and undo that whatever happens", "snapshot db-0 -n prod --recipe mysql.yaml --require application"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},
                        {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"},
                        {"from cron, watched by Prometheus", "snapshot db-0 -n prod --quiet --metrics-file ~/textfile/vmbackup.prom"},

@@ -202,9 +202,9 @@ class Instances {
 
 class Planner {
  public:
-  Planner(kube::Client& client, const SnapshotRequest& request, std::string version, const base::Deadline& deadline,
+  Planner(kube::Client& client, base::Clock& clock, const SnapshotRequest& request, std::string version, const base::Deadline& deadline,
           const std::stop_token& stop)
-      : client_(client), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop),
+      : client_(client), clock_(clock), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop),
         instances_(client, call_, stop) {}
 
   const std::vector<std::string>& unknown() const { return facts_.unknown; }
@@ -228,6 +228,7 @@ class Planner {
     }
     if (!plan.refusal) add_instance(vm, what, plan);
     if (!plan.refusal) plan.refusal = check_disks(plan.disks, what);
+    if (!plan.refusal && plan.running) add_recipe(vm, plan);
     for (DiskReport& disk : plan.disks) {
       const std::vector<std::string>& raw = request_.accept_raw;
       disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
@@ -290,7 +291,7 @@ class Planner {
       plan.running = true;
       plan.hold = kubevirt::Hold::controller;
       plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " + *why);
-      if (request_.hold == HoldWish::freeze) {
+      if (request_.hold == HoldWish::freeze || pauses(request_.hold)) {
         plan.refusal = Error(ErrorCode::forbidden, what + " cannot be frozen: its instance may not be read: " + *why);
       }
       return;
@@ -311,17 +312,22 @@ class Planner {
     }
     if (vmi->migrating) plan.warnings.emplace_back("the VM is migrating: a freeze is refused until that is over");
     std::optional<Error> no_freeze = choose_hold(*vmi, what, plan);
-    if (request_.hold == HoldWish::freeze) plan.refusal = std::move(no_freeze);
+    if (request_.hold == HoldWish::freeze || pauses(request_.hold)) plan.refusal = std::move(no_freeze);
     if (plan.hold == kubevirt::Hold::controller && vmi->fs_freeze_status == "frozen") {
       plan.warnings.emplace_back(
           "the guest is reported as frozen already: KubeVirt then sends no freeze of its own, and thaws it at the end");
     }
   }
 
-  // Why we cannot freeze it ourselves.
+  // Why we cannot hold it ourselves.
   std::optional<Error> choose_hold(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
     plan.hold = kubevirt::Hold::none;
     plan.target.windows = may_be_windows(vmi.guest_os_id);
+    if (vmi.paused && pauses(request_.hold)) {
+      return Error(ErrorCode::precondition, what + " is paused already, by somebody else: it is not ours to let it run",
+                   "take the snapshot as it stands, with --hold controller");
+    }
+    if (request_.hold == HoldWish::pause) return hold_by_pause(vmi, what, kubevirt::Hold::pause, plan, request_);
     if (vmi.paused) return Error(ErrorCode::precondition, what + " cannot be frozen: it is paused, so that its agent cannot answer");
     if (!vmi.agent_connected) {
       return Error(ErrorCode::precondition, what + " cannot be frozen: no guest agent is connected",
@@ -342,11 +348,25 @@ class Planner {
       plan.warnings.push_back(disabled->message());
       return disabled;
     }
-    plan.hold = kubevirt::Hold::freeze;
-    plan.insists = request_.hold == HoldWish::freeze;
+    if (request_.hold == HoldWish::freeze_pause) {
+      if (std::optional<Error> refusal = hold_by_pause(vmi, what, kubevirt::Hold::freeze_pause, plan, request_)) return refusal;
+    } else {
+      plan.hold = kubevirt::Hold::freeze;
+      plan.insists = request_.hold == HoldWish::freeze;
+    }
     plan.probe = request_.probe;
     plan.max_freeze = request_.max_freeze.value_or(plan.target.windows ? k_max_freeze_windows : k_max_freeze);
     plan.safety_timeout = std::chrono::ceil<std::chrono::seconds>(plan.max_freeze) + k_safety_margin;
+    return std::nullopt;
+  }
+
+  static std::optional<Error> hold_by_pause(const VirtualMachineInstance& vmi, const std::string& what, kubevirt::Hold hold,
+                                            SnapshotPlan& plan, const SnapshotRequest& request) {
+    if (vmi.migrating) return Error(ErrorCode::conflict, what + " cannot be paused: it is migrating");
+    plan.hold = hold;
+    plan.insists = true;
+    plan.max_freeze = request.max_freeze.value_or(k_max_freeze);
+    if (plan.snapshot.failure_deadline.empty()) plan.snapshot.failure_deadline = base::format_duration(k_failure_deadline_paused);
     return std::nullopt;
   }
 
@@ -366,6 +386,25 @@ class Planner {
                  "allow these commands in the guest's qemu-ga configuration (block-rpcs, allow-rpcs), and restart the agent");
   }
 
+  void add_recipe(const VirtualMachine& vm, SnapshotPlan& plan) const {
+    plan.recipe = request_.recipe;
+    if (!plan.recipe && request_.recipe_from_cluster) {
+      Result<std::optional<Recipe>> named = kubevirt::recipe_of(client_, vm, call_, stop_);
+      if (!named.ok()) {
+        plan.refusal = named.error();
+        return;
+      }
+      plan.recipe = std::move(*named);
+    }
+    if (!plan.recipe) return;
+    plan.recipe_options = request_.recipe_options;
+    plan.recipe_target.vm = {vm.ns, vm.name};
+    if (const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name})) plan.recipe_target.instance = *vmi;
+    StepRunner runner(client_, clock_, plan.recipe_target, plan.recipe_options);
+    if (const Result<void> ready = runner.prepare(*plan.recipe, call_.deadline, stop_); !ready.ok()) plan.refusal = ready.error();
+    plan.warnings.insert(plan.warnings.end(), runner.notes().begin(), runner.notes().end());
+  }
+
   // The rows of kubectl-vmbackup-levels(7), as far as a plan can see.
   static void judge_best(SnapshotPlan& plan) {
     if (plan.refusal) return;
@@ -376,13 +415,14 @@ class Planner {
       plan.best_because.push_back(std::move(why));
     };
     plan.best = plan.running ? Level::filesystem : Level::offline;
+    if (plan.hold == kubevirt::Hold::pause) cap(Level::crash, "a pause flushes nothing");
     if (plan.running && plan.hold == kubevirt::Hold::none) cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
     for (const DiskReport& disk : plan.disks) {
       if (!disk.included) continue;
-      const bool frozen = plan.hold != kubevirt::Hold::none;
+      const bool frozen = plan.hold != kubevirt::Hold::none && plan.hold != kubevirt::Hold::pause;
       if (frozen && !disk.accepted_raw && !disk.file_system.value_or(false)) {
         const char* unknown = "whether the agent lists a file system on it is not known";
-        cap(unfrozen, "a freeze does not reach disk " + disk.name + ": " + (disk.reach.empty() ? unknown : disk.reach));
+        cap(pauses(plan.hold) ? Level::crash : unfrozen, "a freeze does not reach disk " + disk.name + ": " + (disk.reach.empty() ? unknown : disk.reach));
       }
       if (plan.running && disk.shared.value_or(false)) {
         cap(Level::per_disk, "the claim " + disk.claim + " of disk " + disk.name + " is also mounted by another running VM");
@@ -391,6 +431,7 @@ class Planner {
   }
 
   kube::Client& client_;
+  base::Clock& clock_;
   const SnapshotRequest& request_;
   const std::string version_;
   const kube::Call call_;
@@ -402,11 +443,14 @@ class Planner {
 
 }  // namespace
 
+bool pauses(HoldWish wish) { return wish == HoldWish::pause || wish == HoldWish::freeze_pause; }
+bool pauses(kubevirt::Hold hold) { return hold == kubevirt::Hold::pause || hold == kubevirt::Hold::freeze_pause; }
+
 bool SnapshotPlan::complete() const {
   return std::all_of(disks.begin(), disks.end(), [](const DiskReport& disk) { return disk.included || !disk.counts; });
 }
 
-Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
+Result<SnapshotSet> plan_snapshots(kube::Client& client, base::Clock& clock, const SnapshotRequest& request, const base::Deadline& deadline,
                                    const std::stop_token& stop) {
   const kube::Call call{.deadline = deadline};
   const Result<std::string> version = snapshot_api_version(client, call, stop);
@@ -419,7 +463,7 @@ Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& 
                  "leave --name away: each snapshot is named after its VM and the run");
   }
   SnapshotSet set{request.run, *version, {}, std::move(selected->passed_over), {}};
-  Planner planner(client, request, *version, deadline, stop);
+  Planner planner(client, clock, request, *version, deadline, stop);
   if (Result<void> read = planner.read(vms); !read.ok()) return read.error();
   set.notes = planner.unknown();
   set.plans.resize(vms.size());

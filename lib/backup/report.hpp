@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backup/level.hpp"
+#include "backup/recipe.hpp"
 #include "backup/retention.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -73,6 +74,7 @@ struct SnapshotItem {
   std::optional<base::WallTime> created;        // metadata.creationTimestamp
   std::optional<base::WallTime> creation_time;  // all cuts made
   std::optional<double> seconds;                // from our create sent to the end of our wait
+  std::vector<StepReport> steps;                // of the recipe, where there was one
   std::optional<FreezeFacts> freeze;            // of snapshots that this run took of a guest with an agent
   std::string obstacle;                         // what the server says stands in the way, if anything
   std::vector<std::string> left;                // what was left in the cluster: "VirtualMachineSnapshot prod/db-0-..., InProgress"

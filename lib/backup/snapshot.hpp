@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "backup/ground.hpp"
+#include "backup/lock.hpp"
+#include "backup/recipe_step.hpp"
 #include "backup/report.hpp"
 #include "backup/select.hpp"
 #include "base/clock.hpp"
@@ -23,7 +25,12 @@ namespace vmbackup::backup {
 enum class WaitFor { ready, cut, none };
 
 // Who is to make a running guest stand still. automatic: freeze where an agent is connected and we may freeze and thaw, else controller.
-enum class HoldWish { automatic, controller, freeze };
+enum class HoldWish { automatic, controller, freeze, pause, freeze_pause };
+bool pauses(HoldWish wish);
+bool pauses(kubevirt::Hold hold);
+
+// A VM that was paused cannot be let run while KubeVirt works on its snapshot, so that may not take as long as otherwise.
+inline constexpr base::Duration k_failure_deadline_paused = std::chrono::seconds(60);
 
 // How long a guest stands still at the most before its snapshot is given up: a freeze of Windows is over after 10 s whatever we do.
 inline constexpr base::Duration k_max_freeze_windows = std::chrono::seconds(10);
@@ -44,6 +51,9 @@ struct SnapshotRequest {
   std::optional<base::Duration> max_freeze;
   bool probe = false;                   // ask the agents of frozen guests live
   std::vector<std::string> accept_raw;  // disks that need no file system
+  std::optional<Recipe> recipe;         // for each running VM
+  bool recipe_from_cluster = false;     // else the one that a VM's annotation names
+  RecipeOptions recipe_options;
 };
 
 // What will be done with one VM, computed before anything is changed; printable, comparable; the whole content of --dry-run.
@@ -63,6 +73,9 @@ struct SnapshotPlan {
   bool insists = false;   // where the freeze fails, no snapshot is taken
   bool resumes = false;   // it may have been created by an earlier part of the run
   bool may_thaw = false;  // we have the right to let it go
+  std::optional<Recipe> recipe;                           // of a VM that runs
+  RecipeTarget recipe_target;
+  RecipeOptions recipe_options;
   std::vector<DiskReport> disks;                          // included = KubeVirt is expected to include it
   std::vector<std::string> warnings;                      // one sentence each
   std::vector<std::string> assumptions;                   // for the evidence; one clause each
@@ -85,8 +98,9 @@ struct SnapshotSet {
 //   precondition  no disk can be snapshotted, more than one VolumeSnapshotClass fits, the VM is being deleted, no agent for a freeze
 //   conflict      another snapshot or a restore of this VM is under way
 //   forbidden     a freeze was asked for, and we may not freeze or not thaw
-base::Result<SnapshotSet> plan_snapshots(kube::Client& client, const SnapshotRequest& request, const base::Deadline& deadline,
-                                         const std::stop_token& stop);
+//   or as RecipeRun::prepare
+base::Result<SnapshotSet> plan_snapshots(kube::Client& client, base::Clock& clock, const SnapshotRequest& request,
+                                         const base::Deadline& deadline, const std::stop_token& stop);
 
 // Sends the create with server-side dry run. The same errors as that of take_snapshots.
 base::Result<void> rehearse_snapshot(kube::Client& client, const SnapshotPlan& plan, const base::Deadline& deadline,
@@ -94,6 +108,7 @@ base::Result<void> rehearse_snapshot(kube::Client& client, const SnapshotPlan& p
 
 struct TakeOptions {
   WaitFor wait = WaitFor::ready;
+  LockOptions lock;                      // for VMs that are paused
   std::size_t parallel = 4;              // guests that are held, or whose snapshots are not cut yet, at once
   bool events = true;                    // tell the outcome as an Event on the VM
   std::optional<Level> require;          // for delete_weaker

@@ -25,7 +25,7 @@ class Witness {
  public:
   Witness(const SnapshotSeen& seen, const SnapshotPlan& plan, const SnapshotParts& parts)
       : seen_(seen), guest_(seen.guest), plan_(plan), parts_(parts),
-        t0_(seen.freeze && seen.freeze->sent ? *seen.freeze->sent : seen.create_sent) {}
+        t0_(seen.freeze && seen.freeze->sent ? *seen.freeze->sent : seen.pause_sent.value_or(seen.create_sent)) {}
 
   Evidence tell() {
     Evidence evidence;
@@ -43,7 +43,14 @@ class Witness {
       if (disk.included) disk.cut_seen = cut_seen(disk);
     }
     if (guest_.begun) tell_guest(evidence, last_cut(evidence));
-    if (seen_.hold == Hold::freeze) tell_freeze(evidence);
+    if (seen_.hold == Hold::freeze || seen_.hold == Hold::freeze_pause) tell_freeze(evidence);
+    for (const StepFact& step : seen_.recipe) {
+      if (!evidence.recipe) evidence.recipe.emplace();
+      kubevirt::StepSeen told{step.name, {}, {}};
+      if (step.ready) told.ready = end(*step.ready);
+      if (step.held) told.held = begin(*step.held);
+      evidence.recipe->push_back(std::move(told));
+    }
     if (seen_.hold == Hold::controller) tell_controller(evidence);
     return evidence;
   }

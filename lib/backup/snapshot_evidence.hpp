@@ -4,11 +4,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backup/assemble.hpp"
 #include "backup/freeze_guard.hpp"
 #include "backup/guest_watch.hpp"
 #include "backup/live_probe.hpp"
+#include "backup/recipe.hpp"
 #include "backup/snapshot.hpp"
 #include "base/clock.hpp"
 #include "kubevirt/evidence.hpp"
@@ -25,6 +27,8 @@ struct SnapshotSeen {
   // the content does. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go updateSnapshotStatus]
   std::optional<base::TimePoint> taken;
   std::optional<FreezeRecord> freeze;           // our own, and its thaw
+  std::optional<base::TimePoint> pause_sent;    // our own pause
+  std::vector<StepFact> recipe;
   std::optional<LiveWord> probe;                // where the agent was asked itself
   bool thawed_before = false;                   // we let it go just before the snapshot, after a freeze that did not come about
   bool unbroken = false;                        // the watch of the guest had no gap until `until`

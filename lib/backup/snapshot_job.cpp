@@ -26,13 +26,16 @@ constexpr base::Duration k_delete_limit = std::chrono::seconds(30);
 constexpr base::Duration k_record_limit = std::chrono::seconds(10);
 // Offsets are whole milliseconds: what ends a window has to lie beyond the rounding.
 constexpr base::Duration k_beyond = std::chrono::milliseconds(2);
+// By how much the watch may come after a read.
+constexpr base::Duration k_watch_lag = std::chrono::seconds(2);
+constexpr base::Duration k_look_soon = std::chrono::milliseconds(10);
 
 bool is_included(const DiskReport& disk) { return disk.included; }
 
 }  // namespace
 
-SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, const SnapshotPlan& plan, const TakeOptions& options)
-    : ground_(ground), guests_(guests), plan_(plan), options_(options), item_(item_of(plan)), begin_(ground.clock.now()),
+SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks, const SnapshotPlan& plan, const TakeOptions& options)
+    : ground_(ground), guests_(guests), locks_(locks), plan_(plan), options_(options), item_(item_of(plan)), begin_(ground.clock.now()),
       wall_begin_(ground.clock.wall_now()) {
   seen_.hold = plan.hold;
   item_.reasons.clear();
@@ -47,7 +50,8 @@ void SnapshotJob::fail(const Error& error) {
 }
 
 base::TimePoint SnapshotJob::too_long() const {
-  return holds() && guard_->record().sent ? *guard_->record().sent + plan_.max_freeze : base::TimePoint::max();
+  if (guard_ && guard_->record().sent) return *guard_->record().sent + plan_.max_freeze;
+  return pause_ && pause_->record().sent ? *pause_->record().sent + plan_.max_freeze : base::TimePoint::max();
 }
 
 void SnapshotJob::see_cut(const std::string& disk, base::TimePoint when) {
@@ -62,10 +66,11 @@ void SnapshotJob::start(const base::Deadline& deadline, const std::stop_token& s
   wall_begin_ = ground_.clock.wall_now();
   if (plan_.resumes && take_up(deadline, stop)) return;
   if (guests_ != nullptr && plan_.running) settle_guest(deadline, stop);
-  if (!failed() && guests_ != nullptr && seen_.hold == kubevirt::Hold::freeze && !hold_guest(deadline, stop)) return;
+  if (!failed() && guests_ != nullptr) hold_guest(deadline, stop);
   if (!failed()) create(deadline, stop);
-  if (failed() && guard_) static_cast<void>(guard_->release());
-  if (failed()) add_facts();
+  if (!failed()) return;
+  let_go();
+  add_facts();
 }
 
 // What an earlier part of the run created is followed as it is, and its guest is not touched.
@@ -110,26 +115,57 @@ void SnapshotJob::settle_guest(const base::Deadline& deadline, const std::stop_t
   }
 }
 
-// False: it failed, and so does the snapshot.
-bool SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
-  const Result<void> frozen = freeze(deadline, stop);
-  if (frozen.ok()) return true;
+// Lock, recipe, freeze, pause, each where the plan has it. What fails fails the snapshot, but for a freeze that KubeVirt may do as well.
+void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
+  if (pauses(seen_.hold)) {
+    const Result<void> locked = locks_.acquire({plan_.target.vm, plan_.vm_uid}, deadline, stop);
+    if (!locked.ok()) return fail(locked.error());
+    locked_ = true;
+  }
+  if (plan_.recipe) {
+    recipe_ = std::make_unique<RecipeRun>(ground_.client, ground_.clock, ground_.observer, ground_.debts, *plan_.recipe, plan_.recipe_target,
+                                          plan_.recipe_options);
+    Result<void> quiet = recipe_->prepare(deadline, stop);
+    if (quiet.ok()) quiet = recipe_->quiesce(deadline, stop);
+    if (!quiet.ok()) return fail(quiet.error());
+  }
+  if (seen_.hold == kubevirt::Hold::freeze || seen_.hold == kubevirt::Hold::freeze_pause) {
+    const Result<void> frozen = freeze(deadline, stop);
+    if (!frozen.ok()) leave_to_kubevirt(frozen.error(), deadline, stop);
+  }
+  if (failed() || !pauses(seen_.hold)) return;
+  if (const Result<void> paused = pause(deadline, stop); !paused.ok()) fail(paused.error());
+}
+
+Result<void> SnapshotJob::pause(const base::Deadline& deadline, const std::stop_token& stop) {
+  const kube::Name& vm = plan_.target.vm;
+  const base::Result<base::Duration> refusal = base::parse_duration(plan_.snapshot.failure_deadline);
+  pause_ = std::make_unique<PauseGuard>(ground_.client, ground_.clock, ground_.observer, ground_.debts,
+                                        GuardTarget{vm, plan_.target.vmi_uid}, item_.run, refusal.ok() ? *refusal : base::Duration{});
+  const Result<void> paused = pause_->pause(deadline, stop);
+  if (!paused.ok()) return paused;
+  seen_.pause_sent = pause_->record().sent;
+  // The evidence is what the watch shows: it has to show the pause before the create.
+  const base::TimePoint until = ground_.clock.now() + k_watch_lag;
+  for (;;) {
+    const GuestHistory guest = guests_->history(vm);
+    if (!guest.paused.empty() && guest.paused.back().on) return {};
+    if (ground_.clock.now() >= until || !ground_.clock.sleep_until(ground_.clock.now() + k_look_soon, stop)) return {};
+  }
+}
+
+void SnapshotJob::leave_to_kubevirt(const Error& error, const base::Deadline& deadline, const std::stop_token& stop) {
   const Result<void> released = guard_->release();
   seen_.freeze = guard_->record();
   const bool over = stop.stop_requested() || deadline.passed(ground_.clock);
-  if (plan_.insists || over || !released.ok()) {
-    fail(released.ok() ? frozen.error() : released.error());
-    add_facts();
-    return false;
-  }
-  const std::string why = "the guest could not be frozen, so the freeze is left to KubeVirt: " + frozen.error().message();
+  if (plan_.insists || over || !released.ok()) return fail(released.ok() ? error : released.error());
+  const std::string why = "the guest could not be frozen, so the freeze is left to KubeVirt: " + error.message();
   ground_.observer.on({Event::Kind::warning, item_.ns, item_.vm, item_.name, {}, why, ground_.clock.wall_now()});
   remarks_.push_back(why);
   seen_.hold = kubevirt::Hold::controller;
   seen_.thawed_before = true;
   guard_.reset();
   probe_.reset();
-  return true;
 }
 
 Result<void> SnapshotJob::freeze(const base::Deadline& deadline, const std::stop_token& stop) {
@@ -177,10 +213,29 @@ void SnapshotJob::create(const base::Deadline& deadline, const std::stop_token& 
 void SnapshotJob::let_go() {
   if (probe_) probe_->end();
   if (probe_) seen_.probe = probe_->word(0);
+  // A paused guest hears no thaw.
+  if (pause_) static_cast<void>(pause_->release());
   if (guard_) static_cast<void>(guard_->release());
+  release_recipe();
+  if (!std::exchange(locked_, false)) return;
+  if (locks_.lost().stop_requested()) lock_lost_ = true;
+  locks_.release(plan_.target.vm, base::Deadline::after(ground_.clock, k_delete_limit));
+}
+
+// What was still in force is looked for before it is released; what cannot be shown only makes the level weaker.
+void SnapshotJob::release_recipe() {
+  if (!recipe_ || !recipe_->owes()) return;
+  if (!failed() && !given_up_) {
+    const Result<void> held = recipe_->still_held(true, base::Deadline::after(ground_.clock, k_delete_limit), {});
+    if (!held.ok()) remarks_.push_back("a step of the recipe was not in force any more: " + held.error().message());
+  }
+  const Result<void> released = recipe_->release();
+  seen_.recipe = recipe_->facts();
+  if (!released.ok()) unreleased_ = released.error();
 }
 
 void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts) {
+  given_up_ = true;
   SnapshotItem shown = assemble(parts ? *parts : SnapshotParts{created_, {}, {}, plan_.disks});
   const base::Deadline first = base::Deadline::after(ground_.clock, k_delete_first);
   const kube::Resource resource = kubevirt::vm_snapshots(plan_.api_version);
@@ -236,7 +291,7 @@ void SnapshotJob::record(SnapshotParts parts) {
   thaw_after_controller(true);
   if (guard_) seen_.freeze = guard_->record();
   seen_.guest = guests_->history(plan_.target.vm);
-  seen_.unbroken = guests_->look(plan_.target.vm).unbroken;
+  seen_.unbroken = guests_->look(plan_.target.vm).unbroken && !lock_lost_;
   seen_.until = ground_.clock.now();
   item_ = assemble(parts);
   add_facts();
@@ -269,6 +324,8 @@ void SnapshotJob::remove_weaker() {
 // ---- the end ----
 
 void SnapshotJob::add_facts() {
+  if (recipe_) item_.steps = recipe_->report();
+  if (unreleased_ && !item_.error) fail(*unreleased_);
   if (plan_.hold == kubevirt::Hold::none || guests_ == nullptr || taken_up_) return;
   FreezeFacts facts;
   const std::optional<FreezeRecord> own = guard_ ? std::optional(guard_->record()) : seen_.freeze;
@@ -282,10 +339,19 @@ void SnapshotJob::add_facts() {
     if (record->thawed && record->sent) facts.window_seconds = base::to_seconds(*record->thawed - *record->sent);
     if (record->thawed) facts.thawed_by = record->thawed_by;
   }
+  if (pause_) {
+    const PauseRecord& record = pause_->record();
+    facts.held = facts.held || record.not_unpaused;
+    if (!facts.sent && record.sent) facts.sent = wall(*record.sent);
+    if (!facts.confirmed && record.confirmed) facts.confirmed = wall(*record.confirmed);
+    if (!own && record.unpaused) facts.thaw_confirmed = wall(*record.unpaused);
+    if (!own && record.unpaused && record.sent) facts.window_seconds = base::to_seconds(*record.unpaused - *record.sent);
+    if (!own) facts.thawed_by = record.unpaused_by;
+    if (record.not_unpaused) fail(*record.not_unpaused);
+  }
   if (facts.held && (!item_.error || item_.error->hint().find("thaw") == std::string::npos)) {
-    const std::optional<Error>& why = own && own->not_thawed ? own->not_thawed : afterwards_->not_thawed;
-    item_.outcome = Outcome::failed;
-    item_.error = why;
+    if (own && own->not_thawed) fail(*own->not_thawed);
+    if (afterwards_ && afterwards_->not_thawed) fail(*afterwards_->not_thawed);
   }
   item_.freeze = std::move(facts);
 }

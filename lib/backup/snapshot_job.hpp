@@ -12,6 +12,9 @@
 #include "backup/ground.hpp"
 #include "backup/guest_watch.hpp"
 #include "backup/live_probe.hpp"
+#include "backup/lock.hpp"
+#include "backup/pause_guard.hpp"
+#include "backup/recipe_run.hpp"
 #include "backup/snapshot.hpp"
 #include "backup/snapshot_evidence.hpp"
 #include "backup/snapshot_watch.hpp"
@@ -28,12 +31,12 @@ namespace vmbackup::backup {
 class SnapshotJob {
  public:
   // `guests` is none where nothing is waited for.
-  SnapshotJob(const Ground& ground, GuestWatch* guests, const SnapshotPlan& plan, const TakeOptions& options);
+  SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks, const SnapshotPlan& plan, const TakeOptions& options);
 
   void start(const base::Deadline& deadline, const std::stop_token& stop);
   bool failed() const { return item_.error.has_value(); }
   // The guest is held by us, or may be.
-  bool holds() const { return guard_ && guard_->owes(); }
+  bool holds() const { return (guard_ && guard_->owes()) || (pause_ && pause_->owes()) || (recipe_ && recipe_->owes()); }
   // When it has stood still for too long.
   base::TimePoint too_long() const;
 
@@ -62,8 +65,11 @@ class SnapshotJob {
  private:
   void settle_guest(const base::Deadline& deadline, const std::stop_token& stop);
   bool take_up(const base::Deadline& deadline, const std::stop_token& stop);
-  bool hold_guest(const base::Deadline& deadline, const std::stop_token& stop);
+  void hold_guest(const base::Deadline& deadline, const std::stop_token& stop);
+  void leave_to_kubevirt(const base::Error& error, const base::Deadline& deadline, const std::stop_token& stop);
   base::Result<void> freeze(const base::Deadline& deadline, const std::stop_token& stop);
+  base::Result<void> pause(const base::Deadline& deadline, const std::stop_token& stop);
+  void release_recipe();
   void create(const base::Deadline& deadline, const std::stop_token& stop);
   void add_facts();
   void judge(const kubevirt::Evidence& evidence, const std::string& unrecorded);
@@ -73,12 +79,15 @@ class SnapshotJob {
 
   const Ground& ground_;
   GuestWatch* const guests_;
+  Locks& locks_;
   const SnapshotPlan& plan_;
   const TakeOptions& options_;
   SnapshotItem item_;
   base::TimePoint begin_;
   base::WallTime wall_begin_;
-  std::unique_ptr<FreezeGuard> guard_;
+  std::unique_ptr<RecipeRun> recipe_;   // ends after what follows
+  std::unique_ptr<FreezeGuard> guard_;  // likewise
+  std::unique_ptr<PauseGuard> pause_;
   std::unique_ptr<LiveProbe> probe_;
   SnapshotSeen seen_;
   std::mutex mutex_;  // guards cuts_
@@ -87,6 +96,10 @@ class SnapshotJob {
   std::vector<std::string> remarks_;  // for item.reasons
   std::shared_ptr<const Judged> judged_;
   std::optional<FreezeRecord> afterwards_;  // a thaw that KubeVirt was to do, and we did
+  std::optional<base::Error> unreleased_;   // a step of the recipe that did not release
+  bool locked_ = false;
+  bool lock_lost_ = false;
+  bool given_up_ = false;
   bool taken_up_ = false;  // an earlier part of the run created it
   bool recorded_ = false;
   bool removed_ = false;

@@ -29,14 +29,14 @@ class SnapshotRun {
   SnapshotRun(const Ground& ground, const SnapshotSet& set, const TakeOptions& options, const base::Deadline& deadline,
               const std::stop_token& stop)
       : serial_(ground.observer), teller_(*this, serial_), ground_{ground.client, ground.clock, teller_, ground.debts}, set_(set),
-        options_(options), deadline_(deadline), stop_(stop),
+        options_(options), deadline_(deadline), stop_(stop), locks_(ground.client, ground.clock, teller_, options.lock),
         watch_(ground.client, ground.clock, teller_, scope(), options.wait == WaitFor::cut ? Milestone::cut : Milestone::ready) {}
 
   std::vector<SnapshotItem> run() {
     watch_guests();
     for (const SnapshotPlan& plan : set_.plans) {
       Entry& entry = entries_.emplace_back();
-      entry.job = std::make_unique<SnapshotJob>(ground_, guests_.get(), plan, options_);
+      entry.job = std::make_unique<SnapshotJob>(ground_, guests_.get(), locks_, plan, options_);
       by_name_[{plan.snapshot.ns, plan.snapshot.name}] = &entry;
       plan.refusal ? refuse(entry, *plan.refusal) : queue_.push_back(&entry);
     }
@@ -300,6 +300,7 @@ class SnapshotRun {
   const TakeOptions& options_;
   const base::Deadline deadline_;
   const std::stop_token stop_;
+  Locks locks_;
   SnapshotWatch watch_;
   std::unique_ptr<GuestWatch> guests_;
   std::deque<Entry> entries_;

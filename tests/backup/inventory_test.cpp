@@ -29,7 +29,7 @@ struct Story {
   base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
   void take(const std::string& vm, const std::string& name, const std::string& policy = "") {
     backup::SnapshotRequest wish{.selection = {.ns = "prod", .names = {vm}}, .run = "r", .name = name, .deletion_policy = policy};
-    const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, wish, in(1min));
+    const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, clock, wish, in(1min));
     REQUIRE(plan.ok());
     REQUIRE(test::take_one(cluster, clock, silent, *plan, {.events = false}, in(5min)).outcome == backup::Outcome::done);
     clock.advance(1s);

@@ -5,6 +5,7 @@
 #include "backup/select.hpp"
 #include "backup/snapshot.hpp"
 #include "base/text.hpp"
+#include "backup/take_one.hpp"
 #include "kubevirt/resources.hpp"
 #include "support/fake_clock.hpp"
 #include "support/fake_cluster.hpp"
@@ -29,8 +30,8 @@ struct Story {
   }
   base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
   void take(const std::string& vm, const std::string& name) {
-    backup::SnapshotRequest wish{.selection = {.ns = ns, .names = {vm}}, .run = "r", .name = name};
-    const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, wish, in(1min));
+    backup::SnapshotRequest wish{.selection = {.ns = "prod", .names = {vm}}, .run = "r", .name = name};
+    const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, clock, wish, in(1min));
     REQUIRE(plan.ok());
     REQUIRE(test::take_one(cluster, clock, silent, *plan, {.events = false}, in(5min)).outcome == backup::Outcome::done);
     clock.advance(1s);

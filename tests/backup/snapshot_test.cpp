@@ -40,7 +40,7 @@ struct Story {
   }
 
   base::Deadline in(base::Duration duration) { return base::Deadline::after(clock, duration); }
-  base::Result<backup::SnapshotPlan> plan() { return test::plan_one(cluster, request, in(2min)); }
+  base::Result<backup::SnapshotPlan> plan() { return test::plan_one(cluster, clock, request, in(2min)); }
   backup::SnapshotItem take(backup::WaitFor wait = backup::WaitFor::ready, base::Duration timeout = 30min) {
     const base::Result<backup::SnapshotPlan> planned = plan();
     REQUIRE_MESSAGE(planned.ok(), (planned.ok() ? "" : planned.error().message()));

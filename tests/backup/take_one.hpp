@@ -7,9 +7,9 @@
 namespace vmbackup::test {
 
 // The plan of the only VM that is selected, or why there is none.
-inline base::Result<backup::SnapshotPlan> plan_one(kube::Client& client, const backup::SnapshotRequest& request,
+inline base::Result<backup::SnapshotPlan> plan_one(kube::Client& client, base::Clock& clock, const backup::SnapshotRequest& request,
                                                    const base::Deadline& deadline) {
-  const base::Result<backup::SnapshotSet> set = backup::plan_snapshots(client, request, deadline, {});
+  const base::Result<backup::SnapshotSet> set = backup::plan_snapshots(client, clock, request, deadline, {});
   if (!set.ok()) return set.error();
   const backup::SnapshotPlan& plan = set->plans.at(0);
   if (plan.refusal) return *plan.refusal;
