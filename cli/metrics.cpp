@@ -166,6 +166,7 @@ bool is_taken(const SnapshotItem& item) { return !item.uid.empty() && item.phase
 
 // How long the guest stood still, as far as the item knows.
 std::optional<double> freeze_window(const SnapshotItem& item) {
+  if (item.freeze && item.freeze->window_seconds) return item.freeze->window_seconds;
   if (!item.judged || item.judged->source != backup::EvidenceSource::recorded) return std::nullopt;
   const kubevirt::Evidence& evidence = item.judged->evidence;
   if (!evidence.thaw || !evidence.thaw->confirmed) return std::nullopt;
