@@ -54,6 +54,7 @@ struct Options {
   base::Duration timeout = std::chrono::minutes(30);
   bool allow_partial = false;
   bool yes = false;
+  std::string recipe_file;
   std::string metrics_file;
   DryRun dry_run = DryRun::none;
   OutputFormat output = OutputFormat::table;
@@ -176,7 +177,12 @@ std::vector<ExitCode> codes_of(const Options& options, const Outcome& outcome, i
   return codes;
 }
 
-ExitCode run_snapshot(const Options& options, Context& context) {
+ExitCode run_snapshot(Options& options, Context& context) {
+  if (!options.recipe_file.empty()) {
+    base::Result<backup::Recipe> recipe = backup::load_recipe(options.recipe_file);
+    if (!recipe) return context.fail(recipe.error());
+    options.request.recipe = std::move(*recipe);
+  }
   if (const base::Result<void> can = check_metrics_file(options.metrics_file); !can) return context.fail(can.error());
   if (backup::pauses(options.request.hold) && !options.yes && !context.in().terminal() && options.dry_run == DryRun::none) {
     return context.fail(base::Error(base::ErrorCode::usage,
@@ -252,12 +258,7 @@ void bind_recipe(Flags& flags, Options& options) {
                  .metavar = "FILE",
                  .help = "quiesce the applications of each running VM by these steps, see kubectl-vmbackup-recipe(5)",
                  .excludes = {"recipe-from-cluster"},
-                 .set = [&options](const std::string& text) -> base::Result<void> {
-                   base::Result<backup::Recipe> recipe = backup::load_recipe(text);
-                   if (!recipe) return recipe.error();
-                   options.request.recipe = std::move(*recipe);
-                   return {};
-                 }});
+                 .set = text_into(options.recipe_file)});
   flags.add(Flag{.name = "recipe-from-cluster",
                  .help = "use the recipe that a VM's annotation kubectl-vmbackup/recipe names: steps in that guest alone",
                  .set = switch_into(options.request.recipe_from_cluster)});
@@ -302,7 +303,7 @@ base::Result<void> check(const Options& options) {
   if (unwatched && (pauses || options.request.hold == backup::HoldWish::freeze)) {
     return refuse("--wait none was given with a --hold of ours: nobody would let the guest go", "wait for the cuts with --wait cut");
   }
-  if (unwatched && (options.request.recipe || options.request.recipe_from_cluster)) {
+  if (unwatched && (!options.recipe_file.empty() || options.request.recipe_from_cluster)) {
     return refuse("--wait none was given with a recipe: nobody would run its releases", "wait for the cuts with --wait cut");
   }
   if (unwatched && options.take.require) {

@@ -89,8 +89,8 @@ void SightKeeper::see_gone(base::TimePoint now) {
   if (history_.ran) note(history_.agent, false, now);
 }
 
-GuestWatch::GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms)
-    : clock_(clock), follower_(client, clock) {
+GuestWatch::GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms, bool thread)
+    : clock_(clock), own_thread_(thread), follower_(client, clock) {
   std::map<std::string, std::vector<std::string>> spaces;
   for (const kube::Name& vm : vms) {
     keepers_.emplace(vm, SightKeeper()).first->second.sight().unbroken = true;
@@ -118,7 +118,7 @@ bool GuestWatch::begin(const base::Deadline& deadline, const std::stop_token& st
     }
     take(*change);
   }
-  thread_ = std::jthread([this](const std::stop_token& end) { run(end); });
+  if (own_thread_) thread_ = std::jthread([this](const std::stop_token& end) { run(end); });
   return true;
 }
 
@@ -176,13 +176,25 @@ void GuestWatch::mark(const kube::Name& vm) {
   if (keeper != keepers_.end()) keeper->second.mark();
 }
 
-Sight GuestWatch::look(const kube::Name& vm) const {
+// What has come by now.
+void GuestWatch::catch_up() {
+  if (own_thread_ || !told_) return;
+  for (;;) {
+    const Result<kube::Change> change = follower_.next(base::Deadline::at(clock_.now()), {});
+    if (!change.ok()) return;
+    take(*change);
+  }
+}
+
+Sight GuestWatch::look(const kube::Name& vm) {
+  catch_up();
   const std::lock_guard lock(mutex_);
   const auto keeper = keepers_.find(vm);
   return keeper == keepers_.end() ? Sight{} : keeper->second.sight();
 }
 
-GuestHistory GuestWatch::history(const kube::Name& vm) const {
+GuestHistory GuestWatch::history(const kube::Name& vm) {
+  catch_up();
   const std::lock_guard lock(mutex_);
   const auto keeper = keepers_.find(vm);
   return keeper == keepers_.end() ? GuestHistory{} : keeper->second.history();

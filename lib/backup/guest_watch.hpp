@@ -82,10 +82,11 @@ class SightKeeper {
 };
 
 // Use: begin(), once; then it follows on a thread of its own until it is destroyed. mark(), look() and history() from any thread.
+// Without `thread` it follows only while it is looked at: for tests whose clock jumps, and from one thread.
 class GuestWatch {
  public:
   // `client` and `clock` must outlive it.
-  GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms);
+  GuestWatch(kube::Client& client, base::Clock& clock, const std::vector<kube::Name>& vms, bool thread = true);
   ~GuestWatch();
   GuestWatch(const GuestWatch&) = delete;
   GuestWatch& operator=(const GuestWatch&) = delete;
@@ -94,19 +95,21 @@ class GuestWatch {
   bool begin(const base::Deadline& deadline, const std::stop_token& stop);
   // The freeze of this VM is about to be sent.
   void mark(const kube::Name& vm);
-  Sight look(const kube::Name& vm) const;
-  GuestHistory history(const kube::Name& vm) const;
+  Sight look(const kube::Name& vm);
+  GuestHistory history(const kube::Name& vm);
 
  private:
   void run(const std::stop_token& stop);
   void lose();
+  void catch_up();
   void take(const kube::Change& change);
 
   base::Clock& clock_;
+  const bool own_thread_;
   kube::Follower follower_;      // begin()'s, then the thread's
   std::map<int, bool> sources_;  // number: told
   std::vector<int> instance_sources_;
-  mutable std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards what follows
   std::map<kube::Name, SightKeeper> keepers_;
   bool told_ = false;
   std::jthread thread_;

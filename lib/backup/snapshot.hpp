@@ -110,6 +110,7 @@ struct TakeOptions {
   WaitFor wait = WaitFor::ready;
   LockOptions lock;                      // for VMs that are paused
   std::size_t parallel = 4;              // guests that are held, or whose snapshots are not cut yet, at once
+  bool threads = true;                   // false, for one VM: all on the caller's thread, for tests whose clock jumps
   bool events = true;                    // tell the outcome as an Event on the VM
   std::optional<Level> require;          // for delete_weaker
   bool delete_weaker = false;            // remove a snapshot that does not meet `require`

@@ -100,7 +100,7 @@ class SnapshotRun {
       if (!plan.refusal) names.push_back(plan.target.vm);
     }
     if (names.empty()) return;
-    guests_ = std::make_unique<GuestWatch>(ground_.client, ground_.clock, names);
+    guests_ = std::make_unique<GuestWatch>(ground_.client, ground_.clock, names, options_.threads);
     // Not told in time, they have not begun, and that is what the evidence will say.
     static_cast<void>(guests_->begin(deadline_, stop_));
   }

@@ -33,7 +33,7 @@ struct Story {
     backup::SnapshotRequest wish{.selection = {.ns = "prod", .names = {vm}}, .run = "r", .name = name};
     const base::Result<backup::SnapshotPlan> plan = test::plan_one(cluster, clock, wish, in(1min));
     REQUIRE(plan.ok());
-    REQUIRE(test::take_one(cluster, clock, silent, *plan, {.events = false}, in(5min)).outcome == backup::Outcome::done);
+    REQUIRE(test::take_one(cluster, clock, silent, *plan, {.threads = false, .events = false}, in(5min)).outcome == backup::Outcome::done);
     clock.advance(1s);
   }
   void take_by_others(const std::string& name) {

@@ -37,17 +37,14 @@ base::WallTime FakeClock::wall_now() const {
 }
 
 base::WaitEnd FakeClock::wait(base::Wakeup& wakeup, base::TimePoint until, const std::stop_token& stop) {
-  const bool follows = until == base::TimePoint::max() && std::this_thread::get_id() != maker_;
   for (;;) {
     if (wakeup.consume()) return base::WaitEnd::woken;
-    if (follows) return base::SystemClock().wait(wakeup, until, stop);
     if (stop.stop_requested()) return base::WaitEnd::stopped;
     const std::function<void()> callback = take_due(until);
     if (callback) {
-      run(callback);
+      callback();
       continue;
     }
-    if (wait_for_callbacks()) continue;
     if (until == base::TimePoint::max()) return wait_for_others(wakeup, stop);
     jump_to(until);
     return base::WaitEnd::expired;
@@ -66,7 +63,7 @@ void FakeClock::after(base::Duration delay, std::function<void()> callback) {
 
 void FakeClock::advance(base::Duration length) {
   const base::TimePoint until = now() + length;
-  while (const std::function<void()> callback = take_due(until)) run(callback);
+  while (const std::function<void()> callback = take_due(until)) callback();
   jump_to(until);
 }
 
@@ -80,24 +77,6 @@ std::size_t FakeClock::pending() const {
   return timers_.size();
 }
 
-void FakeClock::run(const std::function<void()>& callback) {
-  callback();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  running_.erase(std::find(running_.begin(), running_.end(), std::this_thread::get_id()));
-  ended_.notify_all();
-}
-
-bool FakeClock::wait_for_callbacks() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  // One that waits inside of its own callback waits for nobody.
-  const auto others = [this] {
-    return static_cast<std::size_t>(std::count(running_.begin(), running_.end(), std::this_thread::get_id())) < running_.size();
-  };
-  if (!others()) return false;
-  ended_.wait(lock, [&] { return !others(); });
-  return true;
-}
-
 std::function<void()> FakeClock::take_due(base::TimePoint until) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto first = timers_.begin();
@@ -105,7 +84,6 @@ std::function<void()> FakeClock::take_due(base::TimePoint until) {
   now_ = std::max(now_, first->first);
   std::function<void()> callback = std::move(first->second);
   timers_.erase(first);
-  running_.push_back(std::this_thread::get_id());
   return callback;
 }
 

@@ -1,12 +1,9 @@
 // A clock whose time stands still until somebody waits, and then jumps.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
-#include <thread>
-#include <vector>
 
 #include "base/clock.hpp"
 
@@ -16,9 +13,6 @@ namespace vmbackup::test {
 // the earliest one, its callback runs, and it looks again. With none left, time jumps to `until` (expired). A wait without deadline that no
 // timer can end is left to other threads: it blocks for at most ten real seconds, then it throws std::logic_error, for the test is wrong.
 //
-// Time is moved by the thread that made the clock, and by others only while they wait with a deadline: one that waits for ever, as a watch
-// does, would otherwise run away with it.
-// While a callback runs on one thread, no other one jumps past it: what it does may be what is waited for.
 // Thread-safe: callbacks run on the waiting thread with no lock held, and may notify, register timers or request a stop. Where several
 // threads wait, each moves the one time for all, so a thread may find it later than it asked for, never earlier.
 class FakeClock final : public base::Clock {
@@ -49,17 +43,11 @@ class FakeClock final : public base::Clock {
   // Jumps to the earliest timer that is due by `until` and gives its callback, or an empty one after jumping nowhere.
   std::function<void()> take_due(base::TimePoint until);
   void jump_to(base::TimePoint when);
-  void run(const std::function<void()>& callback);
-  // True after callbacks of other threads were waited for.
-  bool wait_for_callbacks();
 
   mutable std::mutex mutex_;
   base::TimePoint now_;
   base::Duration wall_offset_;  // wall time less steady time
   std::multimap<base::TimePoint, std::function<void()>> timers_;
-  const std::thread::id maker_ = std::this_thread::get_id();
-  std::vector<std::thread::id> running_;  // whose callbacks were taken and have not ended
-  std::condition_variable ended_;
 };
 
 }  // namespace vmbackup::test
