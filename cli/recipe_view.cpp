@@ -63,7 +63,8 @@ const std::vector<FieldText>& step_field_texts() {
 std::string steps_text(const std::vector<StepReport>& steps) {
   std::string text;
   for (const StepReport& step : steps) {
-    text += "recipe step " + base::printable(step.name, 64) + (step.place == "local" ? ", on " : ", in ") + base::printable(step.where, 300) + ": ";
+    text += "recipe step " + base::printable(step.name, 64) + (step.place == "local" ? ", on " : ", in ") +
+            base::printable(step.where, 300) + ": ";
     const StepActionReport* check = action_of(step, "check");
     const StepActionReport* quiesce = action_of(step, "quiesce");
     const bool ready = quiesce != nullptr && !quiesce->error && (check == nullptr || !check->error);

@@ -5,7 +5,7 @@
 //   vmbackup-pod-exec [FLAGS] probe NS VM                      prints "frozen" or "thawed"
 //   vmbackup-pod-exec [FLAGS] recipe NS VM FILE                a recipe around a freeze and a thaw, and prints what happens; FILE "cluster"
 //   is
-//                                                              the one that the VM's annotation names
+//                                                              the one that the VM's annotation names; --notes: what its plan notes
 //   --input N: N bytes of input; --timeout D, --cancel D: the deadline, a stop after that time; --most N: bytes of output; --count: prints
 //   how long the outputs are in place of them. An error of the client is exit code 70 and "CODE: MESSAGE" on stderr.
 #include <cstdio>
@@ -37,6 +37,7 @@ struct Flags {
   base::Duration timeout = std::chrono::seconds(60);
   base::Duration cancel{};
   bool count = false;
+  bool notes = false;
   std::vector<std::string> words;
 };
 
@@ -54,6 +55,10 @@ Flags flags_of(int argc, char** argv) {
     const std::string flag = argv[at];
     if (flag == "--count") {
       flags.count = true;
+      continue;
+    }
+    if (flag == "--notes") {
+      flags.notes = true;
       continue;
     }
     const std::string value = argv[++at];
@@ -157,6 +162,9 @@ int run_recipe(const Flags& flags, kube::Client& client, base::Clock& clock, con
   backup::RecipeRun run(client, clock, teller, debts, *recipe, target, options);
   const base::Result<void> prepared = run.prepare(call.deadline, stop);
   if (!prepared) return fail(prepared.error());
+  for (const std::string& note : run.notes()) {
+    if (flags.notes) std::printf("note: %s\n", note.c_str());
+  }
   const base::Result<void> done = around_freeze(run, client, name, call, stop);
   const base::Result<void> released = run.release();
   for (const backup::StepFact& fact : run.facts()) {

@@ -150,7 +150,17 @@ void VmController::make_pod(const json::Value& vmi) {
   pod["metadata"].set(
       "labels", json::Value::object(
                     {{"kubevirt.io", "virt-launcher"}, {"kubevirt.io/created-by", uid_of(vmi)}, {"vm.kubevirt.io/name", name_of(vmi)}}));
-  pod["metadata"].set("annotations", json::Value::object({{"kubevirt.io/domain", name_of(vmi)}}));
+  // Velero's hooks are there on every launcher. [kubevirt 1.9.0, pkg/virt-controller/services/template.go]
+  const auto freezer = [&vmi](const char* what) {
+    return json::dump(json::Value::array({"/usr/bin/virt-freezer", what, "--name", name_of(vmi), "--namespace", namespace_of(vmi)}));
+  };
+  pod["metadata"].set("annotations", json::Value::object({{"kubevirt.io/domain", name_of(vmi)},
+                                                          {"kubectl.kubernetes.io/default-container", "compute"},
+                                                          {"pre.hook.backup.velero.io/container", "compute"},
+                                                          {"pre.hook.backup.velero.io/command", freezer("--freeze")},
+                                                          {"pre.hook.backup.velero.io/timeout", "60s"},
+                                                          {"post.hook.backup.velero.io/container", "compute"},
+                                                          {"post.hook.backup.velero.io/command", freezer("--unfreeze")}}));
   pod["metadata"].set("ownerReferences", json::Value::array({owner_reference(vmi_kind(), vmi)}));
   json::Value volumes = json::Value::array();
   for (const json::Value& volume : vmi.path({"spec", "volumes"}).items()) {
