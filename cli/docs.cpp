@@ -362,7 +362,8 @@ TextFile recipe_page() {
       "in force after the last cut, and whose freeze is proven, has the level application: kubectl-vmbackup-levels(7).\n"
       "\n"
       "The document is read strictly. A field that is not known, a number where a text belongs, or a duration without a unit is refused "
-      "with its place, as in steps[1].check.command, and nothing is sent.");
+      "with its place, as in steps[1].check.command, and nothing is sent. A JSON Schema for editors is "
+      "share/kubectl-vmbackup/recipe.schema.json.");
   page.heading("FIELDS");
   for (const FieldText& field : recipe_field_texts()) page.item(field.path, field.meaning);
   page.heading("\"WHERE STEPS RUN\"");

@@ -40,9 +40,9 @@ kube::Call one_call(base::Clock& clock, const base::Deadline& deadline) {
 // An exit status of Windows has 32 bits; where a crash ended the process, the agent gives that as a signal.
 int exit_code_of(std::int64_t code) { return code >= 0 && code <= 0x7fffffff ? static_cast<int>(code) : -1; }
 
-Result<std::string> data_of(const json::Reader& root, const char* key, const std::string& what) {
+Result<std::string> data_of(const json::Reader& root, const char* key) {
   Result<std::string> bytes = base::base64_decode(root.string(key));
-  if (!bytes) return Error(ErrorCode::invalid, what + ": " + key + " is not base64");
+  if (!bytes) return Error(ErrorCode::invalid, std::string("the agent's ") + key + " is not base64");
   return bytes;
 }
 
@@ -82,6 +82,24 @@ Result<std::int64_t> start_in_guest(kube::Client& client, const GuestPlace& plac
   return pid.as_integer();
 }
 
+Result<GuestProcess> decode_guest_process(const json::Value& answer) {
+  const json::Reader root(answer, "the agent's answer to " + std::string(k_status));
+  const std::optional<bool> ended = root.optional_bool("exited");
+  const std::optional<std::int64_t> code = root.optional_integer("exitcode");
+  const std::optional<std::int64_t> signal = root.optional_integer("signal");
+  const Result<std::string> out = data_of(root, "out-data");
+  const Result<std::string> err = data_of(root, "err-data");
+  if (std::optional<Error> error = root.error()) return *error;
+  if (!ended) return Error(ErrorCode::invalid, "the agent does not say whether it has ended");
+  if (!out) return out.error();
+  if (!err) return err.error();
+  GuestProcess process{*ended, 0, *out, *err};
+  if (!process.ended) return process;
+  if (!code && !signal) return Error(ErrorCode::invalid, "the agent does not say how it ended");
+  process.exit_code = code ? exit_code_of(*code) : *signal > 0 && *signal < 128 ? 128 + static_cast<int>(*signal) : -1;
+  return process;
+}
+
 Result<GuestProcess> look_in_guest(kube::Client& client, const GuestPlace& place, std::int64_t pid, const kube::Call& call,
                                    const std::stop_token& stop) {
   const std::string what = "look at process " + std::to_string(pid) + " in the guest";
@@ -94,23 +112,8 @@ Result<GuestProcess> look_in_guest(kube::Client& client, const GuestPlace& place
                            (words.find("PID") != std::string::npos && words.find("does not exist") != std::string::npos);
     return (forgotten ? answer.error().with_code(ErrorCode::not_found) : answer.error()).wrap(what);
   }
-  const json::Reader root(*answer, "the agent's answer to " + std::string(k_status));
-  GuestProcess process;
-  const std::optional<bool> ended = root.optional_bool("exited");
-  const std::optional<std::int64_t> code = root.optional_integer("exitcode");
-  const std::optional<std::int64_t> signal = root.optional_integer("signal");
-  const Result<std::string> out = data_of(root, "out-data", what);
-  const Result<std::string> err = data_of(root, "err-data", what);
-  if (std::optional<Error> error = root.error()) return error->wrap(what);
-  if (!ended) return Error(ErrorCode::invalid, what + ": the agent does not say whether it has ended");
-  if (!out) return out.error();
-  if (!err) return err.error();
-  process.ended = *ended;
-  process.out = *out;
-  process.err = *err;
-  if (!process.ended) return process;
-  if (!code && !signal) return Error(ErrorCode::invalid, what + ": the agent does not say how it ended");
-  process.exit_code = code ? exit_code_of(*code) : *signal > 0 && *signal < 128 ? 128 + static_cast<int>(*signal) : -1;
+  const Result<GuestProcess> process = decode_guest_process(*answer);
+  if (!process) return process.error().wrap(what);
   return process;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "json/value.hpp"
 #include "kube/client.hpp"
 #include "kubevirt/virtual_machine.hpp"
 
@@ -44,6 +45,9 @@ struct GuestProcess {
 // also where the agent could not start it (its words: no such file). After precondition nothing was started; after another one it is open.
 base::Result<std::int64_t> start_in_guest(kube::Client& client, const GuestPlace& place, const GuestCommand& command,
                                           const kube::Call& call, const std::stop_token& stop);
+
+// The agent's answer to guest-exec-status, which is untrusted. invalid: no such answer, or outputs that are not base64.
+base::Result<GuestProcess> decode_guest_process(const json::Value& answer);
 
 // Asks once. An agent tells the end of a process once and then forgets it: not_found, also when it was restarted meanwhile. Errors as
 // ask_agent; invalid: an answer that none can be, or outputs of more than 4 MiB, which libvirt does not carry.

@@ -22,6 +22,8 @@ if(EXISTS ${completions})
   # kubectl looks for it in PATH.
   install(PROGRAMS ${completions}/kubectl_complete-vmbackup DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+# For editors that check a recipe as it is written.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/schema/recipe.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/kubectl-vmbackup)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(CPACK_GENERATOR DEB)

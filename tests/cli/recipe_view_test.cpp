@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
 #include <set>
 
 #include "cli/recipe_flags.hpp"
@@ -72,6 +73,33 @@ steps:
   std::set<std::string> told;
   for (const cli::FieldText& field : cli::recipe_field_texts()) told.insert(field.path);
   CHECK(used == told);
+}
+
+// The same of a JSON Schema: properties, items, and what $ref names.
+void add_schema_paths(const json::Value& root, const json::Value& schema, const std::string& path, std::set<std::string>& paths) {
+  const std::string& reference = schema.path({"$ref"}).as_string();
+  if (!reference.empty()) return add_schema_paths(root, root.path({"$defs", reference.substr(8)}), path, paths);
+  for (const json::Member& member : schema.path({"properties"}).members()) {
+    const std::string below = path.empty() ? member.first : path + "." + member.first;
+    const json::Value* items = member.second.find("items");
+    const bool steps = items != nullptr && items->find("$ref") != nullptr;
+    paths.insert(steps ? below + "[]" : below);
+    add_schema_paths(root, steps ? *items : member.second, steps ? below + "[]" : below, paths);
+  }
+}
+
+TEST_CASE("the published schema has the same fields") {
+  std::ifstream file(std::string(VMBACKUP_TESTS_DIR) + "/../packaging/schema/recipe.schema.json");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const base::Result<json::Value> schema = json::parse(text);
+  REQUIRE(schema.ok());
+  std::set<std::string> paths;
+  add_schema_paths(*schema, *schema, "", paths);
+  std::set<std::string> fields;
+  for (const std::string& path : paths) fields.insert(told_as(path));
+  std::set<std::string> told;
+  for (const cli::FieldText& field : cli::recipe_field_texts()) told.insert(field.path);
+  CHECK(fields == told);
 }
 
 TEST_CASE("what came of the steps") {

@@ -4,6 +4,7 @@
 #include "backup/assemble.hpp"
 #include "check.hpp"
 #include "json/value.hpp"
+#include "kubevirt/guest_exec.hpp"
 #include "kubevirt/installation.hpp"
 #include "kubevirt/virtual_machine.hpp"
 #include "kubevirt/vm_snapshot.hpp"
@@ -43,6 +44,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(kubevirt::decode_virtual_machine_instance(*value));
   check(kubevirt::observed_kubevirt_version(*value));
   check(kubevirt::observed_cdi_version(*value));
+  const Result<kubevirt::GuestProcess> process = kubevirt::decode_guest_process(*value);
+  check(process);
+  if (process && process->ended && process->exit_code == 0) {
+    require(value->path({"exitcode"}).is_integer() && value->path({"exitcode"}).as_integer() == 0, "only 0 is taken for 0");
+  }
   const Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(*value);
   const Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(*value);
   const Result<kubevirt::VolumeSnapshot> volume_snapshot = kubevirt::decode_volume_snapshot(*value);

@@ -156,6 +156,26 @@ TEST_CASE("whether the agent allows it at all") {
   CHECK(none.check().error().code() == ErrorCode::unavailable);
 }
 
+TEST_CASE("what an agent answers is not trusted") {
+  const auto read = [](const std::string& answer) { return kubevirt::decode_guest_process(json::parse(answer).value()); };
+  CHECK_FALSE(read(R"({"exited":false})")->ended);
+  CHECK(read(R"({"exited":true,"exitcode":3,"err-data":"YQo="})")->err == "a\n");
+  CHECK(read(R"({"exited":true,"exitcode":3})")->exit_code == 3);
+  CHECK(read(R"({"exited":true,"signal":9})")->exit_code == 137);
+  // Windows: the status of a crash, and codes that no int holds. None of them is 0.
+  CHECK(read(R"({"exited":true,"signal":3221225477})")->exit_code == -1);
+  CHECK(read(R"({"exited":true,"exitcode":4294967296})")->exit_code == -1);
+  CHECK(read(R"({"exited":true,"exitcode":-5})")->exit_code == -1);
+  for (const char* none : {"{}", "[]", "null", "7", R"({"exited":1})", R"({"exited":"true","exitcode":0})", R"({"exited":true})",
+                           R"({"exited":true,"exitcode":"0"})", R"({"exited":true,"exitcode":0.5})",
+                           R"({"exited":true,"exitcode":0,"out-data":"%%%"})", R"({"exited":true,"exitcode":0,"err-data":7})"}) {
+    CAPTURE(std::string(none));
+    const Result<GuestProcess> process = read(none);
+    REQUIRE_FALSE(process.ok());
+    CHECK(process.error().code() == ErrorCode::invalid);
+  }
+}
+
 TEST_CASE("the plain answer of the agent") {
   Fixture f;
   const auto ask = [&f](const std::string& name) {
