@@ -43,6 +43,12 @@ TEST_CASE("every example of the page is a recipe") {
   }
 }
 
+TEST_CASE("the example folder holds the recipe of the page") {
+  std::ifstream file(std::string(VMBACKUP_TESTS_DIR) + "/../examples/mysql-recipe/mysql.yaml");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  CHECK(text == cli::recipe_examples().front().text);
+}
+
 TEST_CASE("the page explains every field that there is, and no other") {
   // One document with all fields, which the decoder takes; a field that it did not know, it would refuse.
   const char* all = R"(apiVersion: vmbackup/v1
