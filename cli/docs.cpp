@@ -380,8 +380,9 @@ TextFile recipe_page() {
             "env-from name, no terminal, and is ended (TERM, 5s later KILL) when its time is up");
   page.heading("ENVIRONMENT");
   page.paragraphs(
-      "Commands on this machine and in a guest get these as well. In a guest that is Windows, or whose system is not known, "
-      "only commands with env or env-from do: what an agent is given replaces all that the command would have otherwise.");
+      "Commands on this machine and in a guest get these as well. In a guest, what an agent is given replaces all that the command would "
+      "have otherwise: it gets these, what env and env-from name, and a usual PATH where they name none. In a guest that is Windows, or "
+      "whose system is not known, only commands with env or env-from are given anything; the others get what the agent itself has.");
   page.item("VMBACKUP_VM, VMBACKUP_NAMESPACE", "the VM");
   page.item("VMBACKUP_RUN", "the id of the run");
   page.item("VMBACKUP_STEP, VMBACKUP_ACTION", "the step's name, and quiesce, check or release");
