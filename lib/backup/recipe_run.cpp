@@ -193,10 +193,13 @@ Result<void> RecipeRun::attempt(std::size_t i, StepAction what, StepActionReport
 
 Result<void> RecipeRun::still_held(bool guest_answers, const base::Deadline& deadline, const std::stop_token& stop) {
   std::optional<Error> first;
+  bool awaited = false;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (!steps_[i].fact.ready || !steps_[i].begun) continue;
     if (recipe_.steps[i].place == StepPlace::guest && !guest_answers) continue;
     if (stop.stop_requested()) return failure(i, Error(ErrorCode::cancelled, "interrupted before"), "look at");
+    const bool asks = recipe_.steps[i].hold || recipe_.steps[i].check;
+    if (asks && recipe_.steps[i].place == StepPlace::guest && !std::exchange(awaited, true)) runner_.await_thaw(deadline, stop);
     const base::TimePoint asked = clock_.now();
     const Result<void> held = held_step(i, deadline, stop);
     if (held) {

@@ -52,7 +52,8 @@ class RecipeRun {
   base::Result<void> quiesce(const base::Deadline& deadline, const std::stop_token& stop);
 
   // Looks whether all is still in force: a step that holds runs, a check passes (one try). `guest_answers`: false leaves out the steps in
-  // the guest. What is found in force is a fact with the time of the question; the error says what was not, and why (codes as quiesce()).
+  // the guest; true waits up to 10 s for a thaw that is about to come. What is found in force is a fact with the time of the question; the
+  // error says what was not, and why (codes as quiesce()).
   base::Result<void> still_held(bool guest_answers, const base::Deadline& deadline, const std::stop_token& stop);
 
   // Runs the releases of all steps that were begun, last first, each in its own time whatever came before, and ends or waits for what held.

@@ -144,6 +144,16 @@ Result<bool> StepRunner::find_guest_again(const base::Deadline& deadline, const 
   return true;
 }
 
+void StepRunner::await_thaw(const base::Deadline& deadline, const std::stop_token& stop) {
+  const base::Deadline until = base::Deadline::after(clock_, k_answer_limit).sooner(deadline);
+  while (!until.passed(clock_)) {
+    const kube::Call call{.deadline = until, .repeat = false};
+    const Result<kubevirt::FreezeState> state = kubevirt::probe_freeze_state(client_, guest_.vmi, guest_.pod, call, stop);
+    const bool frozen = state && *state == kubevirt::FreezeState::frozen;
+    if (!frozen || !clock_.sleep_until(std::min(clock_.now() + k_look_pause, until.when()), stop)) return;
+  }
+}
+
 const RecipeCommand& StepRunner::command_of(const RecipeStep& step, StepAction action) const {
   return action == StepAction::quiesce ? step.quiesce : action == StepAction::check ? step.check->command : *step.release;
 }

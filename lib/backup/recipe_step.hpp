@@ -58,6 +58,10 @@ class StepRunner {
   // None: it runs.
   base::Result<std::optional<StepOutcome>> look_in_guest(std::int64_t pid, const base::Deadline& deadline, const std::stop_token& stop);
 
+  // Waits until the agent says that it is thawed, where that is about to come: KubeVirt's controller thaws a little after the last cut is
+  // seen. 10 s at the most; what comes of it, the next question will tell.
+  void await_thaw(const base::Deadline& deadline, const std::stop_token& stop);
+
   // The guest may have moved to another pod. False: it has ended, and what ran in it has too.
   base::Result<bool> find_guest_again(const base::Deadline& deadline, const std::stop_token& stop);
 

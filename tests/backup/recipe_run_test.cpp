@@ -140,6 +140,28 @@ TEST_CASE("a lock in the guest is held around the freeze, and let go after the t
   CHECK(action_of(report, "release").output_bytes == 0);
 }
 
+TEST_CASE("a thaw that is about to come is waited for, one that does not come is not") {
+  Fixture f(k_lock);
+  REQUIRE(f.prepare());
+  REQUIRE(f.quiesce());
+  f.freeze();
+  f.cluster.at(f.clock.now() + seconds(3), [&f] {
+    REQUIRE(
+        f.cluster.put_subresource(kubevirt::guest_subresources(), f.target.vm, "unfreeze", {}, {.deadline = f.within(seconds(20))}, {}));
+  });
+  const base::TimePoint asked = f.clock.now();
+  REQUIRE(f.held());
+  CHECK(f.run->facts().front().held.value() >= asked + seconds(3));
+  f.freeze();
+  const base::TimePoint again = f.clock.now();
+  const Result<void> frozen = f.held();
+  REQUIRE_FALSE(frozen.ok());
+  CHECK(frozen.error().message().find("the agent is in frozen state") != std::string::npos);
+  CHECK(f.clock.now() - again <= seconds(12));
+  f.thaw();
+  CHECK(f.run->release().ok());
+}
+
 TEST_CASE("several steps are quiesced in order and released in the reverse one") {
   Fixture f(R"(
 - {name: a, in: guest, quiesce: {command: [echo, a]}, release: {command: [echo, not-a]}}
