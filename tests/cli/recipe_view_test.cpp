@@ -5,7 +5,6 @@
 #include <fstream>
 #include <set>
 
-#include "cli/recipe_flags.hpp"
 #include "json/yaml.hpp"
 
 namespace {
@@ -129,17 +128,12 @@ TEST_CASE("what came of the steps") {
   CHECK(value.items()[1].path({"actions"}).items().empty());
 }
 
-TEST_CASE("the flags") {
-  cli::Flags flags;
-  cli::RecipeFlags recipe;
-  cli::bind_recipe(flags, recipe);
-  CHECK(cli::recipe_of(recipe)->has_value() == false);
-  REQUIRE(flags.find("recipe")->set("/no/such/file.yaml").ok());
-  const base::Result<std::optional<backup::Recipe>> missing = cli::recipe_of(recipe);
+TEST_CASE("a file that cannot be read, or is none, is wrong usage") {
+  const base::Result<backup::Recipe> missing = backup::load_recipe("/no/such/file.yaml");
   REQUIRE_FALSE(missing.ok());
   CHECK(missing.error().code() == base::ErrorCode::usage);
   CHECK(missing.error().message() == "cannot read recipe /no/such/file.yaml: no such file or directory");
-  CHECK(flags.find("recipe")->excludes == std::vector<std::string>{"recipe-from-cluster"});
+  CHECK(backup::read_recipe("kind: Recipe", "recipe").error().code() == base::ErrorCode::usage);
 }
 
 }  // namespace
