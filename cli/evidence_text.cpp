@@ -18,10 +18,13 @@ using Sentences = std::vector<std::string>;
 
 std::string milliseconds(Offset length) { return std::to_string(length.count()) + " ms"; }
 
-std::string when(Offset at) {
-  if (at == Offset::zero()) return "at t0";
+// "t0", "12 ms after t0".
+std::string point(Offset at) {
+  if (at == Offset::zero()) return "t0";
   return milliseconds(Offset(std::llabs(at.count()))) + (at < Offset::zero() ? " before t0" : " after t0");
 }
+
+std::string when(Offset at) { return (at == Offset::zero() ? "at " : "") + point(at); }
 
 std::string when(const std::optional<Offset>& at, const char* otherwise) { return at ? when(*at) : otherwise; }
 
@@ -59,7 +62,7 @@ void say_instance(const Evidence& evidence, Sentences& out) {
   const kubevirt::InstanceSeen& seen = *evidence.instance;
   std::string text = seen.ran ? "the VM ran on node " + seen.node + " in pod " + seen.pod : std::string("the VM did not run");
   if (!seen.ran && seen.stopped) text += ", it had stopped: " + std::string(kubevirt::to_string(*seen.stopped));
-  text += "; watched from " + when(seen.from) + " until " + when(seen.until) + (seen.gap ? ", with a gap" : ", without a break");
+  text += "; watched from " + point(seen.from) + " until " + point(seen.until) + (seen.gap ? ", with a gap" : ", without a break");
   if (seen.migrating) text += "; a migration was under way";
   out.push_back(text);
   if (seen.ran) out.push_back("guest system: " + (evidence.guest_os.empty() ? "not known, counts as Windows" : evidence.guest_os));
@@ -67,9 +70,9 @@ void say_instance(const Evidence& evidence, Sentences& out) {
 
 void say_states(const std::optional<std::vector<StateSeen>>& states, const char* what, const char* on, const char* off, Sentences& out) {
   if (!states || states->empty()) return;
-  std::string text = std::string(what) + " " + (states->front().on ? on : off) + " from " + when(states->front().at);
+  std::string text = std::string(what) + " " + (states->front().on ? on : off) + " from " + point(states->front().at);
   for (std::size_t i = 1; i < states->size(); ++i)
-    text += std::string(", ") + ((*states)[i].on ? on : off) + " from " + when((*states)[i].at);
+    text += std::string(", ") + ((*states)[i].on ? on : off) + " from " + point((*states)[i].at);
   out.push_back(text);
 }
 

@@ -23,8 +23,10 @@ namespace vmbackup::cli {
 namespace {
 
 constexpr const char* k_description =
-    "Takes VirtualMachineSnapshots of one VM or of many, follows them and their VolumeSnapshots until they are ready to use, and prints what "
-    "is in each and how consistent it is. Before anything is created it checks that the VM exists, that nothing else is under way on it, and "
+    "Takes VirtualMachineSnapshots of one VM or of many, follows them and their VolumeSnapshots until they are ready to use, and prints "
+    "what "
+    "is in each and how consistent it is. Before anything is created it checks that the VM exists, that nothing else is under way on it, "
+    "and "
     "that at least one of its disks can be snapshotted; --dry-run prints that plan and creates nothing.\n"
     "\n"
     "A running guest has to stand still while its disks are cut. --hold says who sees to that:\n"
@@ -34,18 +36,23 @@ constexpr const char* k_description =
     "              snapshot deleted before that\n"
     "  pause       this program pauses the VM: all its disks are of one instant, nothing is flushed\n"
     "  freeze+pause  freezes, then pauses: nothing runs in the guest, so nobody can thaw it early\n"
-    "  controller  KubeVirt's controller freezes, cuts and thaws by itself, whenever it sees a guest agent and no pause; it cannot be kept\n"
+    "  controller  KubeVirt's controller freezes, cuts and thaws by itself, whenever it sees a guest agent and no pause; it cannot be "
+    "kept\n"
     "              from freezing. If it dies in between, the guest thaws itself after the failure deadline\n"
     "\n"
-    "The level of consistency is computed from what was seen: offline (nothing ran), application, filesystem (frozen through every cut), crash "
-    "(all disks of one instant), per-disk (each of its own instant), or unknown. A word of KubeVirt's is never enough for it: the indications "
-    "(Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are printed beside it as they are. What was seen is kept with the snapshot, so "
+    "The level of consistency is computed from what was seen: offline (nothing ran), application, filesystem (frozen through every cut), "
+    "crash "
+    "(all disks of one instant), per-disk (each of its own instant), or unknown. A word of KubeVirt's is never enough for it: the "
+    "indications "
+    "(Online, GuestAgent, NoGuestAgent, QuiesceTimeout, ...) are printed beside it as they are. What was seen is kept with the snapshot, "
+    "so "
     "that list and show can judge it again. What each level needs: kubectl-vmbackup-levels(7).\n"
     "\n"
     "Of several VMs, at most --parallel stand still at a time. Each has an outcome of its own, and one that fails does not keep the others "
     "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept.\n"
     "\n"
-    "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that KubeVirt "
+    "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that "
+    "KubeVirt "
     "holds go on in the cluster and are named, so that they can be waited for or deleted.";
 
 struct Options {
@@ -69,7 +76,6 @@ struct Outcome {
 
 void warn(const backup::SnapshotSet& set, Context& context) {
   const bool many = set.plans.size() > 1;
-  for (const std::string& note : set.notes) context.console().note(note);
   for (const backup::SnapshotPlan& plan : set.plans) {
     for (const std::string& warning : plan.warnings) {
       context.console().warning(many ? plan.snapshot.ns + "/" + plan.snapshot.vm + ": " + warning : warning);
@@ -115,8 +121,9 @@ Outcome run(const Options& options, Context& context) {
   const base::Deadline deadline = base::Deadline::after(context.clock(), options.timeout);
   const base::Result<Connected>& cluster = context.cluster();
   request.selection.ns = cluster ? cluster->ns : context.options().ns;
-  base::Result<backup::SnapshotSet> set = cluster ? backup::plan_snapshots(*cluster->client, context.clock(), request, deadline, context.stop())
-                                                  : base::Result<backup::SnapshotSet>(cluster.error());
+  base::Result<backup::SnapshotSet> set = cluster
+                                              ? backup::plan_snapshots(*cluster->client, context.clock(), request, deadline, context.stop())
+                                              : base::Result<backup::SnapshotSet>(cluster.error());
   if (!set) {
     outcome.error = set.error();
     return outcome;
@@ -124,11 +131,14 @@ Outcome run(const Options& options, Context& context) {
   warn(*set, context);
   if (set->plans.empty()) context.console().note("no VM was chosen, nothing was created");
   if (report.dry_run) {
+    // They only refine what is planned.
+    for (const std::string& note : set->notes) context.console().note(note);
     report.items = planned(options, *set, *cluster, deadline, context);
   } else {
     Progress progress(context.console(), context.clock(), context.ticking());
     const backup::Ground ground{*cluster->client, context.clock(), progress, context.debts()};
     backup::TakeOptions take = options.take;
+    take.threads = context.ticking();
     take.lock.run = request.run;
     take.lock.host = context.environment().host;
     take.note = [&context](const std::string& text) { context.console().note(text); };
@@ -212,16 +222,14 @@ ExitCode run_snapshot(Options& options, Context& context) {
 
 void bind_hold(Flags& flags, Options& options) {
   using Wish = backup::HoldWish;
-  Flag hold = choice<Wish>({.name = "hold",
-                            .metavar = "HOW",
-                            .help = "who makes a running guest stand still while its disks are cut",
-                            .fallback = "auto"},
-                           options.request.hold,
-                           {{"auto", Wish::automatic},
-                            {"controller", Wish::controller},
-                            {"freeze", Wish::freeze},
-                            {"pause", Wish::pause},
-                            {"freeze+pause", Wish::freeze_pause}});
+  Flag hold = choice<Wish>(
+      {.name = "hold", .metavar = "HOW", .help = "who makes a running guest stand still while its disks are cut", .fallback = "auto"},
+      options.request.hold,
+      {{"auto", Wish::automatic},
+       {"controller", Wish::controller},
+       {"freeze", Wish::freeze},
+       {"pause", Wish::pause},
+       {"freeze+pause", Wish::freeze_pause}});
   flags.add(std::move(hold));
   flags.add(Flag{.name = "max-freeze",
                  .metavar = "DURATION",
@@ -232,25 +240,28 @@ void bind_hold(Flags& flags, Options& options) {
                    base::Result<void> taken = duration_into(length, {.why_not_zero = "no disk is cut in no time"})(text);
                    if (!taken) return taken;
                    if (length > std::chrono::hours(1)) {
-                     return base::Result<void>(base::Error(base::ErrorCode::usage, "the longest is 1h: a guest stands still all that time"));
+                     return base::Result<void>(
+                         base::Error(base::ErrorCode::usage, "the longest is 1h: a guest stands still all that time"));
                    }
                    options.request.max_freeze = length;
                    return taken;
                  }});
-  flags.add(choice<bool>({.name = "probe",
-                          .metavar = "HOW",
-                          .help = "live: ask the agent of a guest that we froze itself, in its launcher pod, once a second; needs the rights to "
-                                  "list pods and to exec in them",
-                          .fallback = "none"},
-                         options.request.probe, {{"none", false}, {"live", true}}));
-  flags.add(Flag{.name = "accept-raw",
-                 .metavar = "DISK",
-                 .help = "this disk needs no file system, so that a freeze counts although it does not reach the disk; may be given more than once",
-                 .repeats = true,
-                 .set = [&options](const std::string& text) -> base::Result<void> {
-                   options.request.accept_raw.push_back(text);
-                   return {};
-                 }});
+  flags.add(
+      choice<bool>({.name = "probe",
+                    .metavar = "HOW",
+                    .help = "live: ask the agent of a guest that we froze itself, in its launcher pod, once a second; needs the rights to "
+                            "list pods and to exec in them",
+                    .fallback = "none"},
+                   options.request.probe, {{"none", false}, {"live", true}}));
+  flags.add(Flag{
+      .name = "accept-raw",
+      .metavar = "DISK",
+      .help = "this disk needs no file system, so that a freeze counts although it does not reach the disk; may be given more than once",
+      .repeats = true,
+      .set = [&options](const std::string& text) -> base::Result<void> {
+        options.request.accept_raw.push_back(text);
+        return {};
+      }});
 }
 
 void bind_recipe(Flags& flags, Options& options) {
@@ -270,9 +281,8 @@ void bind_level(Flags& flags, Options& options) {
   flags.add(choice<std::optional<backup::Level>>(
       {.name = "require", .metavar = "LEVEL", .help = "exit with 3 where a snapshot is weaker than this", .fallback = "none"},
       options.take.require, std::move(levels)));
-  flags.add(Flag{.name = "delete-weaker",
-                 .help = "delete a snapshot that is weaker than --require",
-                 .set = switch_into(options.take.delete_weaker)});
+  flags.add(Flag{
+      .name = "delete-weaker", .help = "delete a snapshot that is weaker than --require", .set = switch_into(options.take.delete_weaker)});
   bind_allow_partial(flags, options.allow_partial);
 }
 
@@ -287,7 +297,8 @@ void bind_many(Flags& flags, Options& options) {
                  .help = "take up the run with this id: the same VMs get the same names, and what exists already is kept",
                  .set = [&options](const std::string& text) -> base::Result<void> {
                    if (!backup::is_run_id(text)) {
-                     return base::Error(base::ErrorCode::usage, "it is no id of a run", "an id looks like 20260102-030405-x7k2; list -o wide shows them");
+                     return base::Error(base::ErrorCode::usage, "it is no id of a run",
+                                        "an id looks like 20260102-030405-x7k2; list -o wide shows them");
                    }
                    options.request.run = text;
                    options.request.resumes = true;
@@ -307,15 +318,17 @@ base::Result<void> check(const Options& options) {
     return refuse("--wait none was given with a recipe: nobody would run its releases", "wait for the cuts with --wait cut");
   }
   if (unwatched && options.take.require) {
-    return refuse("--wait none was given with --require: a level is only known once the disks are cut", "wait for the cuts with --wait cut");
+    return refuse("--wait none was given with --require: a level is only known once the disks are cut",
+                  "wait for the cuts with --wait cut");
   }
   if (options.take.delete_weaker && !options.take.require) {
     return refuse("--delete-weaker was given without --require", "say what is strong enough: --require filesystem");
   }
   const bool no_freeze = unwatched || options.request.hold == backup::HoldWish::controller;
   if (no_freeze && (options.request.max_freeze || options.request.probe)) {
-    return refuse(std::string(options.request.max_freeze ? "--max-freeze" : "--probe live") + " is for a guest that we freeze, and none would be",
-                  "leave it away, or use --hold freeze with --wait cut or ready");
+    return refuse(
+        std::string(options.request.max_freeze ? "--max-freeze" : "--probe live") + " is for a guest that we freeze, and none would be",
+        "leave it away, or use --hold freeze with --wait cut or ready");
   }
   if (!options.request.name.empty() && (options.request.selection.all || !options.request.selection.label_selector.empty())) {
     return refuse("--name is for the snapshot of one VM", "leave --name away: each snapshot is named after its VM and the run");
@@ -382,7 +395,8 @@ Command snapshot_command() {
                        {"all VMs of an application, two standing still at a time", "snapshot -n prod -l app=shop --parallel 2"},
                        {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
-                       {"quiesce a database first, and undo that whatever happens", "snapshot db-0 -n prod --recipe mysql.yaml --require application"},
+                       {"quiesce a database first, and undo that whatever happens",
+                        "snapshot db-0 -n prod --recipe mysql.yaml --require application"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},
                        {"create it now, wait for it later", "snapshot db-0 -n prod --name db-0-nightly --wait none"},
                        {"from cron, watched by Prometheus", "snapshot db-0 -n prod --quiet --metrics-file ~/textfile/vmbackup.prom"},

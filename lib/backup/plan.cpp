@@ -181,6 +181,7 @@ class Instances {
     const auto found = unread_.find(vm);
     return found == unread_.end() ? nullptr : &found->second;
   }
+
  private:
   Result<void> take(const json::Value& object) {
     Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(object);
@@ -204,7 +205,12 @@ class Planner {
  public:
   Planner(kube::Client& client, base::Clock& clock, const SnapshotRequest& request, std::string version, const base::Deadline& deadline,
           const std::stop_token& stop)
-      : client_(client), clock_(clock), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop),
+      : client_(client),
+        clock_(clock),
+        request_(request),
+        version_(std::move(version)),
+        call_{.deadline = deadline},
+        stop_(stop),
         instances_(client, call_, stop) {}
 
   const std::vector<std::string>& unknown() const { return facts_.unknown; }
@@ -416,13 +422,15 @@ class Planner {
     };
     plan.best = plan.running ? Level::filesystem : Level::offline;
     if (plan.hold == kubevirt::Hold::pause) cap(Level::crash, "a pause flushes nothing");
-    if (plan.running && plan.hold == kubevirt::Hold::none) cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
+    if (plan.running && plan.hold == kubevirt::Hold::none)
+      cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
     for (const DiskReport& disk : plan.disks) {
       if (!disk.included) continue;
       const bool frozen = plan.hold != kubevirt::Hold::none && plan.hold != kubevirt::Hold::pause;
       if (frozen && !disk.accepted_raw && !disk.file_system.value_or(false)) {
         const char* unknown = "whether the agent lists a file system on it is not known";
-        cap(pauses(plan.hold) ? Level::crash : unfrozen, "a freeze does not reach disk " + disk.name + ": " + (disk.reach.empty() ? unknown : disk.reach));
+        cap(pauses(plan.hold) ? Level::crash : unfrozen,
+            "a freeze does not reach disk " + disk.name + ": " + (disk.reach.empty() ? unknown : disk.reach));
       }
       if (plan.running && disk.shared.value_or(false)) {
         cap(Level::per_disk, "the claim " + disk.claim + " of disk " + disk.name + " is also mounted by another running VM");

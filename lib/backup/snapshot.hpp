@@ -64,24 +64,24 @@ struct SnapshotPlan {
   bool running = false;
   std::optional<bool> agent_connected;  // none: not running, or VirtualMachineInstances may not be read
   bool paused = false;
-  HoldTarget target;                                      // the instance; vmi_uid is empty where none runs or may be read
-  std::string guest_os;                                   // guestOSInfo.id
-  kubevirt::Hold hold = kubevirt::Hold::none;             // who will make the guest stand still
-  base::Duration max_freeze{};                            // where we hold it
-  std::chrono::seconds safety_timeout{};                  // likewise
+  HoldTarget target;                           // the instance; vmi_uid is empty where none runs or may be read
+  std::string guest_os;                        // guestOSInfo.id
+  kubevirt::Hold hold = kubevirt::Hold::none;  // who will make the guest stand still
+  base::Duration max_freeze{};                 // where we hold it
+  std::chrono::seconds safety_timeout{};       // likewise
   bool probe = false;
-  bool insists = false;   // where the freeze fails, no snapshot is taken
-  bool resumes = false;   // it may have been created by an earlier part of the run
-  bool may_thaw = false;  // we have the right to let it go
-  std::optional<Recipe> recipe;                           // of a VM that runs
+  bool insists = false;          // where the freeze fails, no snapshot is taken
+  bool resumes = false;          // it may have been created by an earlier part of the run
+  bool may_thaw = false;         // we have the right to let it go
+  std::optional<Recipe> recipe;  // of a VM that runs
   RecipeTarget recipe_target;
   RecipeOptions recipe_options;
-  std::vector<DiskReport> disks;                          // included = KubeVirt is expected to include it
-  std::vector<std::string> warnings;                      // one sentence each
-  std::vector<std::string> assumptions;                   // for the evidence; one clause each
-  Level best = Level::unknown;                            // the strongest level that can come of it
-  std::vector<std::string> best_because;                  // why it cannot be stronger
-  std::optional<base::Error> refusal;                     // nothing may be created for this VM
+  std::vector<DiskReport> disks;          // included = KubeVirt is expected to include it
+  std::vector<std::string> warnings;      // one sentence each
+  std::vector<std::string> assumptions;   // for the evidence; one clause each
+  Level best = Level::unknown;            // the strongest level that can come of it
+  std::vector<std::string> best_because;  // why it cannot be stronger
+  std::optional<base::Error> refusal;     // nothing may be created for this VM
   bool complete() const;
 };
 
@@ -108,12 +108,12 @@ base::Result<void> rehearse_snapshot(kube::Client& client, const SnapshotPlan& p
 
 struct TakeOptions {
   WaitFor wait = WaitFor::ready;
-  LockOptions lock;                      // for VMs that are paused
-  std::size_t parallel = 4;              // guests that are held, or whose snapshots are not cut yet, at once
-  bool threads = true;                   // false, for one VM: all on the caller's thread, for tests whose clock jumps
-  bool events = true;                    // tell the outcome as an Event on the VM
-  std::optional<Level> require;          // for delete_weaker
-  bool delete_weaker = false;            // remove a snapshot that does not meet `require`
+  LockOptions lock;                              // for VMs that are paused
+  std::size_t parallel = 4;                      // guests that are held, or whose snapshots are not cut yet, at once
+  bool threads = true;                           // false: all on the caller's thread, for tests whose clock jumps
+  bool events = true;                            // tell the outcome as an Event on the VM
+  std::optional<Level> require;                  // for delete_weaker
+  bool delete_weaker = false;                    // remove a snapshot that does not meet `require`
   std::function<void(const std::string&)> note;  // a sentence that is worth no warning; from any thread, one at a time
 };
 

@@ -33,8 +33,7 @@ Error with_gate_hint(const Error& error) {
 // A name that is taken is ours only if the run is: then an earlier answer to this very create was lost.
 Result<kubevirt::VmSnapshot> adopt_or_refuse(const SnapshotPlan& plan, Result<kubevirt::VmSnapshot> found) {
   if (!found.ok()) return found;
-  const std::string what =
-      kubevirt::describe(kubevirt::vm_snapshots(plan.api_version), {plan.snapshot.ns, plan.snapshot.name});
+  const std::string what = kubevirt::describe(kubevirt::vm_snapshots(plan.api_version), {plan.snapshot.ns, plan.snapshot.name});
   const std::string run = found->label(k_run_label);
   if (!run.empty() && run == run_of(plan) && found->source_name == plan.snapshot.vm) return found;
   const std::string whose = run.empty() ? "it was not made by this tool" : "it was made by run " + run + " of this tool";

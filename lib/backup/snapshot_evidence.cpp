@@ -24,7 +24,10 @@ constexpr Offset k_rounding{2'000};
 class Witness {
  public:
   Witness(const SnapshotSeen& seen, const SnapshotPlan& plan, const SnapshotParts& parts)
-      : seen_(seen), guest_(seen.guest), plan_(plan), parts_(parts),
+      : seen_(seen),
+        guest_(seen.guest),
+        plan_(plan),
+        parts_(parts),
         t0_(seen.freeze && seen.freeze->sent ? *seen.freeze->sent : seen.pause_sent.value_or(seen.create_sent)) {}
 
   Evidence tell() {

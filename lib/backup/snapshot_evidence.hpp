@@ -26,12 +26,12 @@ struct SnapshotSeen {
   // When KubeVirt was seen to call it Succeeded, which it does once its content holds the time of every cut, and which may reach us before
   // the content does. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go updateSnapshotStatus]
   std::optional<base::TimePoint> taken;
-  std::optional<FreezeRecord> freeze;           // our own, and its thaw
-  std::optional<base::TimePoint> pause_sent;    // our own pause
+  std::optional<FreezeRecord> freeze;         // our own, and its thaw
+  std::optional<base::TimePoint> pause_sent;  // our own pause
   std::vector<StepFact> recipe;
-  std::optional<LiveWord> probe;                // where the agent was asked itself
-  bool thawed_before = false;                   // we let it go just before the snapshot, after a freeze that did not come about
-  bool unbroken = false;                        // the watch of the guest had no gap until `until`
+  std::optional<LiveWord> probe;  // where the agent was asked itself
+  bool thawed_before = false;     // we let it go just before the snapshot, after a freeze that did not come about
+  bool unbroken = false;          // the watch of the guest had no gap until `until`
   GuestHistory guest;
   base::TimePoint until;  // when `guest` was looked at, after the last cut was seen
 };

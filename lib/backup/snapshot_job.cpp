@@ -35,7 +35,13 @@ bool is_included(const DiskReport& disk) { return disk.included; }
 }  // namespace
 
 SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks, const SnapshotPlan& plan, const TakeOptions& options)
-    : ground_(ground), guests_(guests), locks_(locks), plan_(plan), options_(options), item_(item_of(plan)), begin_(ground.clock.now()),
+    : ground_(ground),
+      guests_(guests),
+      locks_(locks),
+      plan_(plan),
+      options_(options),
+      item_(item_of(plan)),
+      begin_(ground.clock.now()),
       wall_begin_(ground.clock.wall_now()) {
   seen_.hold = plan.hold;
   item_.reasons.clear();
@@ -123,8 +129,8 @@ void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_tok
     locked_ = true;
   }
   if (plan_.recipe) {
-    recipe_ = std::make_unique<RecipeRun>(ground_.client, ground_.clock, ground_.observer, ground_.debts, *plan_.recipe, plan_.recipe_target,
-                                          plan_.recipe_options);
+    recipe_ = std::make_unique<RecipeRun>(ground_.client, ground_.clock, ground_.observer, ground_.debts, *plan_.recipe,
+                                          plan_.recipe_target, plan_.recipe_options);
     Result<void> quiet = recipe_->prepare(deadline, stop);
     if (quiet.ok()) quiet = recipe_->quiesce(deadline, stop);
     if (!quiet.ok()) return fail(quiet.error());
@@ -239,7 +245,8 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
   SnapshotItem shown = assemble(parts ? *parts : SnapshotParts{created_, {}, {}, plan_.disks});
   const base::Deadline first = base::Deadline::after(ground_.clock, k_delete_first);
   const kube::Resource resource = kubevirt::vm_snapshots(plan_.api_version);
-  static_cast<void>(ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = item_.uid, .propagation = {}}, {.deadline = first}, {}));
+  static_cast<void>(
+      ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = item_.uid, .propagation = {}}, {.deadline = first}, {}));
   let_go();
   const base::Deadline rest = base::Deadline::after(ground_.clock, k_delete_limit);
   const DeleteItem gone =
@@ -263,8 +270,7 @@ void SnapshotJob::thaw_after_controller(bool succeeded) {
   const Sight sight = guests_->look(plan_.target.vm);
   if (sight.instance_ended || (succeeded && !sight.agent_lost)) return;
   afterwards_.emplace();
-  static_cast<void>(
-      backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, plan_.target.vmi_uid}, *afterwards_));
+  static_cast<void>(backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, plan_.target.vmi_uid}, *afterwards_));
 }
 
 // ---- evidence ----
@@ -313,11 +319,11 @@ void SnapshotJob::remove_weaker() {
   const Level required = options_.require.value_or(Level::unknown);
   if (meets(judged_->verdict.level, required, judged_->evidence)) return;
   const base::Deadline deadline = base::Deadline::after(ground_.clock, k_delete_limit);
-  const DeleteItem gone = delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(item_, plan_.api_version), true,
-                                          deadline, {});
+  const DeleteItem gone =
+      delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(item_, plan_.api_version), true, deadline, {});
   removed_ = !gone.error;
-  remarks_.push_back(removed_ ? "it was deleted again (--delete-weaker): it is " + std::string(to_string(judged_->verdict.level)) + ", not " +
-                                    to_string(required)
+  remarks_.push_back(removed_ ? "it was deleted again (--delete-weaker): it is " + std::string(to_string(judged_->verdict.level)) +
+                                    ", not " + to_string(required)
                               : "it is weaker than asked and could not be deleted: " + gone.error->message());
 }
 

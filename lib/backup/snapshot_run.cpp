@@ -28,8 +28,14 @@ class SnapshotRun {
  public:
   SnapshotRun(const Ground& ground, const SnapshotSet& set, const TakeOptions& options, const base::Deadline& deadline,
               const std::stop_token& stop)
-      : serial_(ground.observer), teller_(*this, serial_), ground_{ground.client, ground.clock, teller_, ground.debts}, set_(set),
-        options_(options), deadline_(deadline), stop_(stop), locks_(ground.client, ground.clock, teller_, options.lock),
+      : serial_(ground.observer),
+        teller_(*this, serial_),
+        ground_{ground.client, ground.clock, teller_, ground.debts},
+        set_(set),
+        options_(options),
+        deadline_(deadline),
+        stop_(stop),
+        locks_(ground.client, ground.clock, teller_, options.lock),
         watch_(ground.client, ground.clock, teller_, scope(), options.wait == WaitFor::cut ? Milestone::cut : Milestone::ready) {}
 
   std::vector<SnapshotItem> run() {
@@ -41,7 +47,7 @@ class SnapshotRun {
       plan.refusal ? refuse(entry, *plan.refusal) : queue_.push_back(&entry);
     }
     // One VM needs no other thread: everything happens in its order.
-    workers_ = std::make_unique<base::Workers>(set_.plans.size() > 1 ? options_.parallel + k_more_threads : 0);
+    workers_ = std::make_unique<base::Workers>(options_.threads && set_.plans.size() > 1 ? options_.parallel + k_more_threads : 0);
     while (over_ < entries_.size()) turn();
     workers_.reset();
     std::vector<SnapshotItem> items;
@@ -54,13 +60,13 @@ class SnapshotRun {
   struct Entry {
     std::unique_ptr<SnapshotJob> job;
     int target = 0;
-    bool acting = false;    // a step of the job is under way elsewhere
-    bool started = false;   // start() has returned
-    bool slot = false;      // counts against `parallel`
-    bool taken = false;     // all its disks are cut
-    bool let_go = false;    // let_go() or give_up() has returned
+    bool acting = false;   // a step of the job is under way elsewhere
+    bool started = false;  // start() has returned
+    bool slot = false;     // counts against `parallel`
+    bool taken = false;    // all its disks are cut
+    bool let_go = false;   // let_go() or give_up() has returned
     bool given_up = false;
-    bool closing = false;   // the last step is under way or done
+    bool closing = false;  // the last step is under way or done
     bool over = false;
     std::optional<SnapshotParts> settled;
     std::optional<SnapshotEnd> end;
@@ -202,7 +208,8 @@ class SnapshotRun {
     SnapshotJob& job = *entry.job;
     if (job.failed() || options_.wait == WaitFor::none) return;
     const kubevirt::NewVmSnapshot& snapshot = job.plan().snapshot;
-    entry.target = watch_.add({.name = {snapshot.ns, snapshot.name}, .uid = job.uid(), .vm = snapshot.vm, .planned = job.plan().disks}, true);
+    entry.target =
+        watch_.add({.name = {snapshot.ns, snapshot.name}, .uid = job.uid(), .vm = snapshot.vm, .planned = job.plan().disks}, true);
     by_target_[entry.target] = &entry;
     if (early_) watch_.give_up(entry.target, *early_);
   }
@@ -236,9 +243,10 @@ class SnapshotRun {
       ++over_;
       return;
     }
-    if (entry.target == 0) return close(entry, [this, &job] {
-      if (!job.failed()) job.finish_unwatched();
-    });
+    if (entry.target == 0)
+      return close(entry, [this, &job] {
+        if (!job.failed()) job.finish_unwatched();
+      });
     if (!entry.let_go && job.holds() && (entry.taken || entry.end)) {
       entry.let_go = true;
       // A snapshot that may still be cut must be gone before its guest is let go.

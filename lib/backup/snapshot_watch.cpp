@@ -36,8 +36,8 @@ int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   const bool uid_known = !target.uid.empty();
   by_name_[name] = number;
   if (uid_known) by_uid_[target.uid] = number;
-  const auto [at, added] =
-      targets_.try_emplace(number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, steps, {}, false, {}});
+  const auto [at, added] = targets_.try_emplace(
+      number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, steps, {}, false, {}});
   SnapshotState& state = at->second.state;
   if (!is_open(Kind::snapshots, name.ns)) {
     open(Kind::snapshots, narrowed_.count(Kind::snapshots) > 0 ? name.ns : scope_.ns, &state.target());

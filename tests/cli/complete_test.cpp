@@ -76,7 +76,7 @@ TEST_CASE("which names are wanted, and where") {
   CHECK(wanted({"snapshot"}, "vm/d").before == "vm/");
   CHECK(wanted({"snapshot"}, "vm/d").typed == "d");
   CHECK(wanted({"snapshot"}, "vmsnapshot/d").kind == cli::Names::none);
-  CHECK(wanted({"snapshot", "db-0"}, "").kind == cli::Names::none);
+  CHECK(wanted({"snapshot", "db-0"}, "").taken == List{"db-0"});
   CHECK(wanted({"delete", "a"}, "").kind == cli::Names::snapshot);
   CHECK(wanted({"delete", "vmsnapshot/a"}, "").taken == List{"vmsnapshot/a"});
   CHECK(wanted({"list", "-n"}, "p").kind == cli::Names::ns);

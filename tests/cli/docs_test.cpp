@@ -86,11 +86,11 @@ TEST_CASE("every example parses") {
 TEST_CASE("help says it plainly") {
   const std::vector<cli::Command> commands = cli::all_commands();
   const std::string help = cli::command_help(*cli::find_command(commands, "snapshot"), "kubectl vmbackup");
-  CHECK(help.find("Usage:\n  kubectl vmbackup snapshot VM [flags]\n") != std::string::npos);
-  CHECK(help.find("list and show give its snapshots is only inferred") != std::string::npos);
+  CHECK(help.find("Usage:\n  kubectl vmbackup snapshot [VM...] [flags]\n") != std::string::npos);
+  CHECK(help.find("A word of KubeVirt's is never enough") != std::string::npos);
   CHECK(help.find("--dry-run[=HOW]") != std::string::npos);
   const std::string overview = cli::overview(commands, "kubectl-vmbackup");
-  CHECK(overview.find("  snapshot     Take a snapshot") != std::string::npos);
+  CHECK(overview.find("  snapshot     Take snapshots") != std::string::npos);
   CHECK(overview.find("generate") == std::string::npos);
 }
 
@@ -108,7 +108,8 @@ TEST_CASE("man pages") {
   for (const cli::Command& command : cli::all_commands()) {
     if (!command.hidden) expected.push_back("kubectl-vmbackup-" + command.name + ".1");
   }
-  for (const char* page : {"exit-codes.7", "json.7", "recipe.5", "levels.7", "metrics.7"}) expected.push_back(std::string("kubectl-vmbackup-") + page);
+  for (const char* page : {"exit-codes.7", "json.7", "recipe.5", "levels.7", "metrics.7"})
+    expected.push_back(std::string("kubectl-vmbackup-") + page);
   CHECK(expected.size() > 10);
   CHECK(names == expected);
 }

@@ -66,8 +66,8 @@ TEST_CASE("the end of a snapshot") {
   backup::SnapshotReport report;
   report.items = {good_item()};
   CHECK(cli::snapshot_report_text(report, false) ==
-        "NAME           PHASE       READY   INDICATIONS         DISKS   TIME\n"
-        "db-0-nightly   Succeeded   true    Online,GuestAgent   1/1     3.4s\n"
+        "NAME           PHASE       READY   LEVEL    INDICATIONS         DISKS   TIME\n"
+        "db-0-nightly   Succeeded   true    <none>   Online,GuestAgent   1/1     3.4s\n"
         "\n"
         "DISK    CLAIM       INCLUDED   CUT                        READY    REASON\n"
         "root    db-0-root   true       2026-01-02T03:04:06.000Z   true     <none>\n"
@@ -220,9 +220,9 @@ TEST_CASE("plans, one after the other; what is refused is left to its error") {
       "Failure deadline:  5m\n"
       "Deletion policy:   Delete\n"
       "\n"
-      "DISK    CLAIM       SOURCE          INCLUDED   CLASS      FILESYSTEM   REASON\n"
-      "root    db-0-root   dataVolume      true       rig-snap   false        <none>\n"
-      "tools   <none>      containerDisk   false      <none>     <none>       containerDisk keeps nothing over a restart\n";
+      "DISK    CLAIM       SOURCE          INCLUDED   CLASS    FILESYSTEM   REASON\n"
+      "root    db-0-root   dataVolume      true       rig      false        <none>\n"
+      "tools   <none>      containerDisk   false      <none>   <none>       containerDisk keeps nothing over a restart\n";
   CHECK(cli::plans_text({{}, {}, {plan, refused, plan}, {}, {}}, report, true) == one + "\n" + one);
 }
 

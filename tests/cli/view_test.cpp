@@ -46,6 +46,7 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                "assumptions",
                                                "missingForStronger",
                                                "freeze",
+                                               "steps",
                                                "disks",
                                                "deletionPolicy",
                                                "failureDeadline",
@@ -63,9 +64,9 @@ TEST_CASE("a report has every field even when nothing is known") {
   CHECK(item.path({"error"}).is_null());
   CHECK(item.path({"durationSeconds"}).is_null());
   CHECK(item.path({"indications"}).is_array());
-  CHECK(keys(item.path({"disks"}).items().at(0)) == std::vector<std::string>{"name", "source", "claim", "included", "counts", "reason",
-                                                                             "volumeSnapshot", "volumeSnapshotClass", "restoreSizeBytes",
-                                                                             "cutTime", "readyToUse", "error"});
+  CHECK(keys(item.path({"disks"}).items().at(0)) ==
+        std::vector<std::string>{"name", "source", "claim", "included", "counts", "reason", "volumeSnapshot", "volumeSnapshotClass",
+                                 "restoreSizeBytes", "cutTime", "readyToUse", "fileSystem", "acceptedRaw", "shared", "error"});
 }
 
 TEST_CASE("a level is null where nobody judged, and never follows from an indication") {
