@@ -23,6 +23,7 @@ constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
 // A delete that is not answered by then does not keep a guest waiting.
 constexpr base::Duration k_delete_first = std::chrono::seconds(2);
 constexpr base::Duration k_delete_limit = std::chrono::seconds(30);
+constexpr base::Duration k_gone_limit = std::chrono::seconds(10);
 constexpr base::Duration k_record_limit = std::chrono::seconds(10);
 // Offsets are whole milliseconds: what ends a window has to lie beyond the rounding.
 constexpr base::Duration k_beyond = std::chrono::milliseconds(2);
@@ -219,6 +220,8 @@ void SnapshotJob::create(const base::Deadline& deadline, const std::stop_token& 
 void SnapshotJob::let_go() {
   if (probe_) probe_->end();
   if (probe_) seen_.probe = probe_->word(0);
+  // Or the thaw would seem to come before the cut, which is rounded up.
+  if (seen_.taken) ground_.clock.sleep_until(*seen_.taken + k_beyond, {});
   // A paused guest hears no thaw.
   if (pause_) static_cast<void>(pause_->release());
   if (guard_) static_cast<void>(guard_->release());
@@ -248,18 +251,19 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
   static_cast<void>(
       ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = item_.uid, .propagation = {}}, {.deadline = first}, {}));
   let_go();
-  const base::Deadline rest = base::Deadline::after(ground_.clock, k_delete_limit);
+  const base::Deadline rest = base::Deadline::after(ground_.clock, k_gone_limit);
   const DeleteItem gone =
       delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(shown, plan_.api_version), true, rest, {});
-  shown.outcome = Outcome::failed;
-  shown.complete = false;
+  // What goes more slowly goes all the same.
+  const bool deleted = !gone.error || gone.error->code() == ErrorCode::timeout;
   item_ = std::move(shown);
-  if (!gone.error) item_.uid.clear();
   item_.outcome = Outcome::failed;
+  item_.complete = false;
+  if (deleted) item_.uid.clear();
   const std::string what = kubevirt::describe(resource, {item_.ns, item_.name});
-  if (gone.error) item_.left.push_back(what + ", which could not be deleted: " + gone.error->message());
-  item_.error = Error(code, why + (gone.error ? ": " + what + " is of no use" : ": " + what + " was deleted"));
-  if (gone.error) item_.error = item_.error->with_hint("remove it with: " + command_for("delete ", plan_.snapshot));
+  if (gone.error) item_.left.push_back(deleted ? gone.error->message() : what + ", which could not be deleted: " + gone.error->message());
+  item_.error = Error(code, why + ": " + what + (deleted ? " was deleted" : " is of no use"),
+                      deleted ? "" : "remove it with: " + command_for("delete ", plan_.snapshot));
   item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
   add_facts();
 }
