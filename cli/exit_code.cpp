@@ -20,7 +20,8 @@ const std::vector<ExitCodeText>& exit_code_texts() {
       {ExitCode::failed, "failed"},
       {ExitCode::usage, "wrong usage, or refused before anything was changed"},
       {ExitCode::weaker,
-       "done, but weaker than asked: below --require, a disk is missing without --allow-partial, or a guest may not have stood still to the "
+       "done, but weaker than asked: below --require, a disk is missing without --allow-partial, or a guest may not have stood still to "
+       "the "
        "end"},
       {ExitCode::mixed, "mixed: some items failed, some did not"},
       {ExitCode::problems, "a check found problems"},

@@ -145,8 +145,8 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
                                       item->seconds ? short_seconds(*item->seconds) : ""};
     const bool window = item->freeze && item->freeze->window_seconds;
     if (wide) {
-      cells.insert(cells.end(), {item->ns, item->vm, window ? short_seconds(*item->freeze->window_seconds) : "", item->deletion_policy,
-                                 item->content});
+      cells.insert(cells.end(),
+                   {item->ns, item->vm, window ? short_seconds(*item->freeze->window_seconds) : "", item->deletion_policy, item->content});
     }
     table.add(cells);
   }

@@ -51,8 +51,7 @@ void tell_end(Context& context, const backup::SnapshotItem& item, ExitCode code,
     } else if (item.judged && item.judged->verdict.level != *require) {
       const std::vector<std::string>& why = item.judged->verdict.reasons;
       context.console().warning(what + " is " + to_string(item.judged->verdict.level) + ", not " + to_string(*require) +
-                                (why.empty() ? "" : ": " + base::join(why, "; ")) +
-                                (item.uid.empty() ? "; it was deleted again" : ""));
+                                (why.empty() ? "" : ": " + base::join(why, "; ")) + (item.uid.empty() ? "; it was deleted again" : ""));
     }
   }
 }

@@ -305,7 +305,8 @@ const std::vector<FieldText>& report_field_texts() {
       {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
       {"plans[]",
        "SnapshotReport of a dry run: namespace, vm, apiVersion, running, agentConnected (null: not known), paused, hold (none, controller, "
-       "freeze), maxFreezeSeconds, safetyTimeoutSeconds, bestLevel (the strongest that can come of it), bestBecause[], refusal, warnings[]"},
+       "freeze), maxFreezeSeconds, safetyTimeoutSeconds, bestLevel (the strongest that can come of it), bestBecause[], refusal, "
+       "warnings[]"},
       {"plan", "the same, where there is one VM and it is not refused"},
       {"event, time, item",
        "SnapshotEvent, one document per line: listed (there at the beginning), added, changed or gone (as last seen); when that was seen, "

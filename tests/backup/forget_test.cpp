@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "base/text.hpp"
 #include "backup/take_one.hpp"
+#include "base/text.hpp"
 #include "kubevirt/resources.hpp"
 #include "support/fake_clock.hpp"
 #include "support/fake_cluster.hpp"

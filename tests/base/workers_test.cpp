@@ -10,7 +10,10 @@ using vmbackup::base::Workers;
 TEST_CASE("with no threads the work is done before post() returns") {
   Workers workers(0);
   int done = 0;
-  workers.post([&] { workers.post([&] { ++done; }); ++done; });
+  workers.post([&] {
+    workers.post([&] { ++done; });
+    ++done;
+  });
   CHECK(done == 2);
 }
 
