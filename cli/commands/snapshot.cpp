@@ -129,7 +129,7 @@ Outcome run(const Options& options, Context& context) {
     return outcome;
   }
   warn(*set, context);
-  if (set->plans.empty()) context.console().note("no VM was chosen, nothing was created");
+  if (set->plans.empty() && set->passed_over.empty()) context.console().note("no VM was chosen, nothing was created");
   if (report.dry_run) {
     // They only refine what is planned.
     for (const std::string& note : set->notes) context.console().note(note);
@@ -292,6 +292,29 @@ void bind_many(Flags& flags, Options& options) {
                  .help = "so many VMs at a time are held, or have disks that are not cut yet",
                  .fallback = "4",
                  .set = count_into(options.take.parallel, 1, 64)});
+  flags.add(Flag{
+      .name = "shard",
+      .metavar = "I/N",
+      .help = "only part I of N of the VMs, from 1; a VM is always in the same part, so that the pods of an Indexed Job share the work",
+      .set = [&options](const std::string& text) -> base::Result<void> {
+        const std::size_t slash = text.find('/');
+        std::size_t number = 0;
+        std::size_t of = 0;
+        const bool good = slash != std::string::npos && count_into(of, 1, 10000)(text.substr(slash + 1)).ok() &&
+                          count_into(number, 1, of)(text.substr(0, slash)).ok();
+        if (!good) return base::Error(base::ErrorCode::usage, "not a part of a whole", "write 1/4 for the first of four parts");
+        options.request.shard = backup::Shard{static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(of)};
+        return {};
+      }});
+  flags.add(Flag{.name = "skip-if-newer",
+                 .metavar = "DURATION",
+                 .help = "pass over a VM that has a snapshot, ready to use, that is not older than this by the server's clock",
+                 .set = [&options](const std::string& text) {
+                   base::Duration length{};
+                   base::Result<void> taken = duration_into(length, {.why_not_zero = "leave the flag out to skip none"})(text);
+                   if (taken) options.request.skip_if_newer = length;
+                   return taken;
+                 }});
   flags.add(Flag{.name = "run",
                  .metavar = "ID",
                  .help = "take up the run with this id: the same VMs get the same names, and what exists already is kept",
@@ -395,6 +418,8 @@ Command snapshot_command() {
                        {"all VMs of an application, two standing still at a time", "snapshot -n prod -l app=shop --parallel 2"},
                        {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
+                       {"one of four workers, which takes only what has no snapshot of the last 20 hours",
+                        "snapshot --all -n prod --shard 1/4 --skip-if-newer 20h"},
                        {"quiesce a database first, and undo that whatever happens",
                         "snapshot db-0 -n prod --recipe mysql.yaml --require application"},
                        {"for a script: a report on stdout, an exit code to rely on", "snapshot db-0 -n prod -o json --timeout 10m"},

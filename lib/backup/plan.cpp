@@ -1,5 +1,6 @@
 // The look before the leap: everything that is known before a snapshot is created.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -7,6 +8,7 @@
 #include "backup/disk_facts.hpp"
 #include "backup/freeze_reach.hpp"
 #include "backup/guest_truth.hpp"
+#include "backup/inventory.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
@@ -449,7 +451,66 @@ class Planner {
   std::map<std::string, std::string> lacking_;  // by namespace: the right that is missing for a freeze; empty: none is
 };
 
+// Moves the VMs for which `why` has a reason to those that are passed over.
+void move_out(Selected& selected, const std::function<std::string(const VirtualMachine&)>& why) {
+  std::vector<VirtualMachine> left;
+  for (VirtualMachine& vm : selected.vms) {
+    std::string reason = why(vm);
+    if (reason.empty()) {
+      left.push_back(std::move(vm));
+    } else {
+      selected.passed_over.push_back({{vm.ns, vm.name}, std::move(reason)});
+    }
+  }
+  selected.vms = std::move(left);
+  std::sort(selected.passed_over.begin(), selected.passed_over.end(),
+            [](const PassedOver& a, const PassedOver& b) { return a.name < b.name; });
+}
+
+// The newest snapshot of each VM that is good, by the VM's UID.
+Result<std::map<std::string, SnapshotItem>> newest_good(kube::Client& client, const std::vector<VirtualMachine>& vms,
+                                                        const kube::Call& call, const std::stop_token& stop) {
+  std::set<std::string> spaces;
+  for (const VirtualMachine& vm : vms) spaces.insert(vm.ns);
+  std::map<std::string, SnapshotItem> newest;
+  for (const std::string& ns : spaces) {
+    const Result<std::vector<SnapshotItem>> items = list_snapshots(client, {.ns = ns, .vm = {}}, call.deadline, stop);
+    if (!items.ok()) return items.error();
+    // The oldest first.
+    for (const SnapshotItem& item : *items) {
+      if (item.phase == "Succeeded" && item.ready_to_use && item.created && !item.deleting) newest[item.vm_uid] = item;
+    }
+  }
+  return newest;
+}
+
+Result<void> pass_over(kube::Client& client, const SnapshotRequest& request, Selected& selected, const kube::Call& call,
+                       const std::stop_token& stop) {
+  if (request.shard) {
+    const std::string reason = "not in part " + std::to_string(request.shard->number) + " of " + std::to_string(request.shard->of);
+    move_out(selected, [&](const VirtualMachine& vm) { return is_in({vm.ns, vm.name}, *request.shard) ? std::string() : reason; });
+  }
+  if (!request.skip_if_newer || selected.vms.empty()) return {};
+  const Result<base::WallTime> now = client.server_time(call, stop);
+  if (!now.ok()) return now.error();
+  const Result<std::map<std::string, SnapshotItem>> newest = newest_good(client, selected.vms, call, stop);
+  if (!newest.ok()) return newest.error();
+  move_out(selected, [&](const VirtualMachine& vm) {
+    const auto found = newest->find(vm.uid);
+    if (found == newest->end() || *now - *found->second.created > *request.skip_if_newer) return std::string();
+    return "its snapshot " + found->second.name + " is not older than " + base::format_duration(*request.skip_if_newer);
+  });
+  return {};
+}
+
 }  // namespace
+
+// FNV-1a: the same on every machine, for ever.
+bool is_in(const kube::Name& vm, const Shard& shard) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : vm.ns + "/" + vm.name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return hash % shard.of == shard.number - 1;
+}
 
 bool pauses(HoldWish wish) { return wish == HoldWish::pause || wish == HoldWish::freeze_pause; }
 bool pauses(kubevirt::Hold hold) { return hold == kubevirt::Hold::pause || hold == kubevirt::Hold::freeze_pause; }
@@ -465,6 +526,7 @@ Result<SnapshotSet> plan_snapshots(kube::Client& client, base::Clock& clock, con
   if (!version.ok()) return version.error();
   Result<Selected> selected = select_vms(client, request.selection, call, stop);
   if (!selected.ok()) return selected.error();
+  if (Result<void> passed = pass_over(client, request, *selected, call, stop); !passed.ok()) return passed.error();
   const std::vector<VirtualMachine>& vms = selected->vms;
   if (!request.name.empty() && vms.size() > 1) {
     return Error(ErrorCode::usage, "--name was given for " + std::to_string(vms.size()) + " VMs: a name is for one snapshot",

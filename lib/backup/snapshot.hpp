@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -38,6 +39,13 @@ inline constexpr base::Duration k_max_freeze = std::chrono::seconds(60);
 // By how much the safety timer outlasts that: the time that giving up may take.
 inline constexpr std::chrono::seconds k_safety_margin{10};
 
+// One of `of` parts of all VMs, from 1. The same VM is always in the same part, whatever others there are.
+struct Shard {
+  std::uint32_t number = 1;
+  std::uint32_t of = 1;
+};
+bool is_in(const kube::Name& vm, const Shard& shard);
+
 struct SnapshotRequest {
   Selection selection;
   std::string run;                                 // run id, see run_id.hpp
@@ -51,8 +59,10 @@ struct SnapshotRequest {
   std::optional<base::Duration> max_freeze;
   bool probe = false;                   // ask the agents of frozen guests live
   std::vector<std::string> accept_raw;  // disks that need no file system
-  std::optional<Recipe> recipe;         // for each running VM
-  bool recipe_from_cluster = false;     // else the one that a VM's annotation names
+  std::optional<Shard> shard;
+  std::optional<base::Duration> skip_if_newer;  // pass over a VM that has a snapshot, ready to use, that is not older
+  std::optional<Recipe> recipe;                 // for each running VM
+  bool recipe_from_cluster = false;             // else the one that a VM's annotation names
   RecipeOptions recipe_options;
 };
 

@@ -59,6 +59,7 @@ What it did (the last run, sh or join)
   watches FILE                the watches, sorted: only where the run lasts long enough for all of them to begin
   disks SNAPSHOT clean|torn|crash[|...]     what is really in the copies: journals of the guest on a cluster, the guest's state at the cuts
                               on the sandbox
+  claims SNAPSHOT FILE        the level in the report FILE is no stronger than the copies are; prints both
 
 Before texts are compared, what differs from run to run is replaced, by text of the same length where a table may hold it: times,
 run ids, UIDs (numbered as they appear), durations, ports, paths, numbers of versions (vN.N.N), and the namespace, which reads `prod`.

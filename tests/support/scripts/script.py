@@ -553,6 +553,22 @@ class Script:
         if found not in verdict.split("|"):
             raise Failure(f"the copies are {found}")
 
+    # What a level may be claimed for: the copies must be at least that good.
+    BORNE_OUT = {"application": ["clean"], "filesystem": ["clean"], "offline": ["clean", "crash"], "crash": ["clean", "crash"]}
+    NEVER_WRITTEN = "empty"  # of a VM that never ran
+
+    def do_claims(self, name, report):
+        with open(report, encoding="utf-8") as file:
+            text = file.read()
+        item = json.loads(text)["items"][0] if text else {"level": None, "outcome": "failed"}
+        level = item["level"]
+        if level is None and item["outcome"] == "done":
+            raise Failure("a snapshot that is done has no level")
+        found = self.target.verdict(name) if level is not None else "none"
+        print(f"claimed {level}, the copies are {found}, {os.path.basename(self.folder)}", flush=True)
+        if level in self.BORNE_OUT and found not in [*self.BORNE_OUT[level], self.NEVER_WRITTEN]:
+            raise Failure(f"claimed {level}, and the copies are {found}: {json.dumps(item, indent=1)}")
+
     def clean_up(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
