@@ -152,7 +152,9 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
   }
   std::string out = table.text();
   for (const SnapshotItem* item : items) {
-    if (item->disks.empty()) continue;
+    // Of many only those are worth the room that lack a disk.
+    const bool told = items.size() == 1 || wide || !item->complete;
+    if (item->disks.empty() || !told) continue;
     out += items.size() > 1 ? "\nDisks of " + base::printable(item->name) + ":\n" : "\n";
     out += disks_text(item->disks, wide);
     if (const std::string steps = steps_text(item->steps); !steps.empty()) out += '\n' + steps;
