@@ -49,7 +49,6 @@ class SnapshotJob {
   // Deletes the snapshot and lets the guest go, in that order. `why` is a clause that begins with what happened; `code` of the error.
   void give_up(base::ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts);
   void record(SnapshotParts parts);
-  bool recorded() const { return recorded_; }
   // It was recorded, was weaker than asked, and is gone.
   bool removed() const { return removed_; }
   void finish(const SnapshotEnd& end);

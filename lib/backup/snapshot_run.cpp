@@ -66,6 +66,7 @@ class SnapshotRun {
     bool taken = false;    // all its disks are cut
     bool let_go = false;   // let_go() or give_up() has returned
     bool given_up = false;
+    bool recorded = false;  // record() was begun
     bool closing = false;  // the last step is under way or done
     bool over = false;
     std::optional<SnapshotParts> settled;
@@ -228,7 +229,7 @@ class SnapshotRun {
       case SnapshotEnd::Step::ended:
         // Whoever waits for readiness in vain has the cuts all the same.
         if (step.reached.ok()) entry.taken = true;
-        if (step.reached.ok() && !entry.settled && !entry.job->recorded()) entry.settled = step.parts;
+        if (step.reached.ok() && !entry.settled && !entry.recorded) entry.settled = step.parts;
         entry.end = std::move(step);
         return;
     }
@@ -256,10 +257,14 @@ class SnapshotRun {
     if (entry.taken || entry.end) free_slot(entry);
     if (entry.given_up) return close(entry, [] {});
     if (entry.settled) {
-      return act(entry, [&entry] { entry.job->record(*std::exchange(entry.settled, std::nullopt)); });
+      entry.recorded = true;
+      const auto parts = std::make_shared<SnapshotParts>(*std::exchange(entry.settled, std::nullopt));
+      return act(entry, [&job, parts] { job.record(std::move(*parts)); });
     }
     if (job.removed() && !entry.end) watch_.give_up(entry.target, Error(ErrorCode::cancelled, "deleted"));
-    if (entry.end) close(entry, [&entry] { entry.job->finish(*std::exchange(entry.end, std::nullopt)); });
+    if (!entry.end) return;
+    const auto end = std::make_shared<SnapshotEnd>(*std::exchange(entry.end, std::nullopt));
+    close(entry, [&job, end] { job.finish(*end); });
   }
 
   // The last step of a VM: its item is made whole, and told on the VM.
@@ -286,7 +291,7 @@ class SnapshotRun {
     const std::string why = window ? vm + " would have stood still for more than " + base::format_duration(plan.max_freeze)
                                    : early_->message() + " before the disks of " + vm + " were cut";
     const ErrorCode code = window ? ErrorCode::internal : early_->code();
-    act(entry, [&entry, code, why] { entry.job->give_up(code, why, entry.end->parts); });
+    act(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
   }
 
   void write_event(Entry& entry) {

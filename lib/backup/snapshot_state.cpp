@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kube/resource_version.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -38,6 +39,7 @@ Result<SnapshotState::Verdict> SnapshotState::take_snapshot(const json::Value& o
     return Error(ErrorCode::not_found, what() + " was deleted by someone else and another made under its name (UID " + uid_of(object) +
                                            ", ours was " + target_.uid + ")");
   }
+  if (overtaken(object)) return judge();
   Result<kubevirt::VmSnapshot> snapshot = kubevirt::decode_vm_snapshot(object);
   if (!snapshot.ok()) return snapshot.error();
   seen_ = true;
@@ -47,6 +49,15 @@ Result<SnapshotState::Verdict> SnapshotState::take_snapshot(const json::Value& o
   if (!parts_.snapshot.error.empty()) last_error_ = parts_.snapshot.error;
   tell_changes();
   return judge();
+}
+
+// What was read by name may be newer than what the watch tells next.
+bool SnapshotState::overtaken(const json::Value& object) {
+  const std::string& version = object.path({"metadata", "resourceVersion"}).as_string();
+  std::string& newest = versions_[uid_of(object)];
+  if (kube::is_older(version, newest)) return true;
+  newest = version;
+  return false;
 }
 
 Result<SnapshotState::Verdict> SnapshotState::take_gone(const json::Value& object) {
@@ -72,6 +83,7 @@ Result<SnapshotState::Verdict> SnapshotState::judge() const {
 }
 
 void SnapshotState::take_content(const json::Value& object) {
+  if (overtaken(object)) return;
   Result<kubevirt::VmSnapshotContent> content = kubevirt::decode_vm_snapshot_content(object);
   if (!content.ok()) {
     tell(Event::Kind::warning, content.error().message());
@@ -83,6 +95,7 @@ void SnapshotState::take_content(const json::Value& object) {
 }
 
 void SnapshotState::take_volume_snapshot(const json::Value& object, bool present) {
+  if (present && overtaken(object)) return;
   std::vector<kubevirt::VolumeSnapshot>& list = parts_.volume_snapshots;
   const std::string name = name_of(object);
   std::erase_if(list, [&](const kubevirt::VolumeSnapshot& known) { return known.name == name; });

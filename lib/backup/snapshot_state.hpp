@@ -2,6 +2,7 @@
 // over. Sends nothing; SnapshotWatch owns the requests.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -64,6 +65,7 @@ class SnapshotState {
   const std::vector<std::string>& unreadable() const { return unreadable_; }
 
  private:
+  bool overtaken(const json::Value& object);
   base::Result<Verdict> judge() const;
   base::Error failure() const;
   std::string what() const;
@@ -78,6 +80,7 @@ class SnapshotState {
   std::string api_version_;
   Milestone milestone_;
   SnapshotParts parts_;
+  std::map<std::string, std::string> versions_;               // by UID: the newest state that was taken
   bool seen_ = false;                                         // the snapshot itself was seen
   SnapshotItem told_;                                         // the state that the observer knows
   std::set<std::pair<Event::Kind, std::string>> told_disks_;  // what is told of a disk once, though its two sources differ for a moment

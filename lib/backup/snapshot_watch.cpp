@@ -51,8 +51,17 @@ int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   if (const std::string* why = lost(Kind::contents, name.ns)) state.lose_contents(*why);
   if (const std::string* why = lost(Kind::volume_snapshots, name.ns)) state.lose_volume_snapshots(*why);
   // One that is made later comes by the watch.
-  if (follower_.knows(source, name) || (sources_.at(source).synced && !uid_known)) late_.push_back(number);
+  const bool told = follower_.knows(source, name) || parts_told(state.target());
+  if (told || (sources_.at(source).synced && !uid_known)) late_.push_back(number);
   return number;
+}
+
+// The watches are not in step: that of the parts may have told of them before the target was added, and that of the snapshot not yet.
+bool SnapshotWatch::parts_told(const SnapshotTarget& target) const {
+  if (target.uid.empty()) return false;
+  const std::string& ns = target.name.ns;
+  return follower_.knows(source_of(Kind::contents, ns), {ns, kubevirt::content_name_of(target.uid)}) ||
+         !follower_.known(source_of(Kind::volume_snapshots, ns), ns, kubevirt::volume_snapshot_prefix(target.uid)).empty();
 }
 
 void SnapshotWatch::end(int number, Result<void> reached) {
@@ -300,8 +309,14 @@ void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_to
     const int number = late_.front();
     late_.pop_front();
     const auto at = targets_.find(number);
-    if (at == targets_.end() || at->second.state.seen()) continue;
+    if (at == targets_.end()) continue;
     SnapshotState& state = at->second.state;
+    if (state.seen()) {
+      read_parts(number, call, stop);
+      tell_steps(number);
+      if (at->second.reached && state.settled()) end(number, {});
+      continue;
+    }
     const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), state.target().name, call, stop);
     if (!object.ok()) {
       const bool absent = object.error().code() == ErrorCode::not_found;

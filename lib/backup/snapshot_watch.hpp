@@ -99,6 +99,7 @@ class SnapshotWatch {
   void take_lost(int number, const base::Error& error);
   void take_verdict(int number, const base::Result<SnapshotState::Verdict>& verdict);
   Targets::iterator owner_of(const Source& source, const json::Value& object);
+  bool parts_told(const SnapshotTarget& target) const;
   std::vector<int> covered_by(const Source& source) const;
   void tell_steps(int number);
   void tell_settled(int number);
