@@ -190,6 +190,15 @@ std::vector<ExitCode> codes_of(const Options& options, const Outcome& outcome, i
   return codes;
 }
 
+// What was passed over is neither good nor bad.
+std::vector<ExitCode> codes_of_tried(const backup::SnapshotReport& report, const std::vector<ExitCode>& codes) {
+  std::vector<ExitCode> tried;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    if (report.items[i].outcome != backup::Outcome::skipped) tried.push_back(codes[i]);
+  }
+  return tried;
+}
+
 ExitCode run_snapshot(Options& options, Context& context) {
   if (!options.recipe_file.empty()) {
     base::Result<backup::Recipe> recipe = backup::load_recipe(options.recipe_file);
@@ -207,7 +216,7 @@ ExitCode run_snapshot(Options& options, Context& context) {
   if (outcome.error && !add_unplanned(options, *outcome.error, context, outcome.report)) return context.fail(*outcome.error);
   outcome.report.completion_time = context.clock().wall_now();
   const std::vector<ExitCode> codes = codes_of(options, outcome, context.signal());
-  const ExitCode code = combine(codes);
+  const ExitCode code = combine(codes_of_tried(outcome.report, codes));
   const bool server = options.dry_run == DryRun::server;
   print_result(context, options.output,
                {.document = [&] { return document_of(outcome, code); },

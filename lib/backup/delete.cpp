@@ -166,6 +166,7 @@ DeleteItem delete_snapshot(kube::Client& client, base::Clock& clock, Observer& o
     item.error = sent.error().wrap("deleting " + what);
     return item;
   }
+  item.accepted = true;
   observer.on({Event::Kind::deleting, plan.name.ns, plan.item.vm, plan.name.name, {}, {}, clock.wall_now()});
   if (wait) {
     Disappearance disappearance(client, clock, observer, plan);

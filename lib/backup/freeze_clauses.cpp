@@ -156,6 +156,11 @@ void Clauses::lock() {
 
 void Clauses::own_freeze() {
   if (!need(evidence_.freeze.has_value(), "the freeze")) return;
+  bool before = false;
+  for (const StateSeen& state : evidence_.frozen.value_or(std::vector<StateSeen>{})) {
+    if (state.at <= Offset::zero()) before = state.on;
+  }
+  if (before) fail("the guest was frozen already when we froze it, by a freeze that is not ours and may have ended first");
   const std::optional<Offset> confirmed = evidence_.freeze->confirmed;
   if (!confirmed) {
     fail("the freeze was not confirmed");

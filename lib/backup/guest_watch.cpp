@@ -163,10 +163,10 @@ void GuestWatch::take(const kube::Change& change) {
   }
   if (instance) {
     const Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(change.object);
-    if (vmi.ok()) keeper->second.see(*vmi, clock_.now());
+    vmi.ok() ? keeper->second.see(*vmi, clock_.now()) : keeper->second.miss();
   } else {
     const Result<VirtualMachine> vm = kubevirt::decode_virtual_machine(change.object);
-    if (vm.ok()) keeper->second.see(*vm, clock_.now());
+    vm.ok() ? keeper->second.see(*vm, clock_.now()) : keeper->second.miss();
   }
 }
 

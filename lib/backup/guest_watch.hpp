@@ -66,6 +66,8 @@ class SightKeeper {
   void see(const kubevirt::VirtualMachine& vm, base::TimePoint now);
   void see(const kubevirt::VirtualMachineInstance& vmi, base::TimePoint now);
   void see_gone(base::TimePoint now);
+  // Something of it came that could not be read.
+  void miss() { sight_.unbroken = false; }
   Sight& sight() { return sight_; }
   const Sight& sight() const { return sight_; }
   GuestHistory& history() { return history_; }

@@ -137,6 +137,7 @@ struct DeleteItem {
   Outcome outcome = Outcome::failed;
   std::vector<std::string> deletes;  // what goes: "VirtualMachineSnapshot prod/x", "VirtualMachineSnapshotContent prod/...", ...
   std::vector<std::string> stays;    // what deletionPolicy Retain keeps
+  bool accepted = false;             // the server took the delete, or there was nothing to delete
   std::vector<std::string> users;    // what still reads it, or why that cannot be excluded
   std::optional<base::Error> error;
 };

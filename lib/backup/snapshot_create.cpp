@@ -60,7 +60,8 @@ Result<kubevirt::VmSnapshot> create_snapshot(kube::Client& client, const Snapsho
   const Result<json::Value> object =
       client.create(resource, plan.snapshot.ns, kubevirt::encode(plan.snapshot, plan.api_version), call, stop);
   if (object.ok()) return kubevirt::decode_vm_snapshot(*object);
-  if (object.error().code() != ErrorCode::already_exists) return with_gate_hint(object.error());
+  // An earlier part of the run, or another one that has taken it up, is not this create: what it saw is not ours.
+  if (object.error().code() != ErrorCode::already_exists || plan.resumes) return with_gate_hint(object.error());
   Result<kubevirt::VmSnapshot> there = read(client, plan, call, stop);
   return there.ok() ? adopt_or_refuse(plan, std::move(there)) : Result<kubevirt::VmSnapshot>(object.error());
 }

@@ -11,8 +11,8 @@
 
 namespace vmbackup::backup {
 
-// A name that is taken is accepted where the object is of this run and VM: then an earlier answer to this very create was lost, or the run
-// is taken up again. already_exists: it is of others (said whose); nothing was created. Else what the client says.
+// A name that is taken is accepted where the object is of this run and VM, and the run was not begun before: then an earlier answer to this
+// very create was lost. already_exists: nothing was created; whose it is is said where it is of others. Else what the client says.
 base::Result<kubevirt::VmSnapshot> create_snapshot(kube::Client& client, const SnapshotPlan& plan, const kube::Call& call,
                                                    const std::stop_token& stop);
 

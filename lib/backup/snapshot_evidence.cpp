@@ -47,6 +47,7 @@ class Witness {
     }
     if (guest_.begun) tell_guest(evidence, last_cut(evidence));
     if (seen_.hold == Hold::freeze || seen_.hold == Hold::freeze_pause) tell_freeze(evidence);
+    if (!seen_.recipe.empty() && plan_.recipe) assume_steps(evidence);
     for (const StepFact& step : seen_.recipe) {
       if (!evidence.recipe) evidence.recipe.emplace();
       kubevirt::StepSeen told{step.name, {}, {}};
@@ -61,6 +62,13 @@ class Witness {
  private:
   Offset begin(base::TimePoint when) const { return offset_of(t0_, when, Edge::begin); }
   Offset end(base::TimePoint when) const { return offset_of(t0_, when, Edge::end); }
+
+  // What cannot be asked is taken on trust.
+  void assume_steps(Evidence& evidence) const {
+    for (const kubevirt::RecipeStep& step : plan_.recipe->steps) {
+      if (!step.hold && !step.check) evidence.assumptions.push_back("what recipe step " + step.name + " did lasts: it has no check");
+    }
+  }
 
   std::optional<Offset> cut_seen(const kubevirt::EvidenceDisk& disk) const {
     std::optional<base::TimePoint> seen;

@@ -24,6 +24,7 @@ constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
 constexpr base::Duration k_delete_first = std::chrono::seconds(2);
 constexpr base::Duration k_delete_limit = std::chrono::seconds(30);
 constexpr base::Duration k_gone_limit = std::chrono::seconds(10);
+constexpr base::Duration k_compare_limit = std::chrono::seconds(5);
 constexpr base::Duration k_record_limit = std::chrono::seconds(10);
 // Offsets are whole milliseconds: what ends a window has to lie beyond the rounding.
 constexpr base::Duration k_beyond = std::chrono::milliseconds(2);
@@ -74,10 +75,49 @@ void SnapshotJob::start(const base::Deadline& deadline, const std::stop_token& s
   if (plan_.resumes && take_up(deadline, stop)) return;
   if (guests_ != nullptr && plan_.running) settle_guest(deadline, stop);
   if (!failed() && guests_ != nullptr) hold_guest(deadline, stop);
-  if (!failed()) create(deadline, stop);
+  if (!failed()) create(window(deadline), stop);
   if (!failed()) return;
+  // A snapshot that may be there must be gone before its guest is let go: it would be cut all the same.
+  const bool lost = lost_create_ && holds();
+  if (lost) drop_lost();
   let_go();
+  // Once more, for it may have come late; that none comes later still cannot be known.
+  if (lost) drop_lost();
   add_facts();
+}
+
+// A guest that we hold is not kept waiting for longer than it may stand still.
+base::Deadline SnapshotJob::window(const base::Deadline& deadline) const {
+  return too_long() == base::TimePoint::max() ? deadline : deadline.sooner(base::Deadline::at(too_long()));
+}
+
+// Removes the snapshot of a create that had no clear answer, if it is there.
+void SnapshotJob::drop_lost() {
+  const base::Deadline limit = base::Deadline::after(ground_.clock, k_delete_first);
+  const Result<std::optional<kubevirt::VmSnapshot>> found =
+      find_own_snapshot(ground_.client, plan_, {.deadline = limit, .repeat = false}, {});
+  if (!found.ok() || !*found) return;
+  const kube::Resource resource = kubevirt::vm_snapshots(plan_.api_version);
+  static_cast<void>(
+      ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = (*found)->uid, .propagation = {}}, {.deadline = limit}, {}));
+}
+
+void SnapshotJob::break_off(const std::string& why) {
+  fail(Error(ErrorCode::internal, "the snapshot of VM " + item_.ns + "/" + item_.vm + " was broken off: " + why));
+  let_go();
+}
+
+// By name a freeze or a pause would reach whatever stands there now.
+bool SnapshotJob::check_instance() {
+  const kube::Name& vm = plan_.target.vm;
+  const GuestHistory guest = guests_->history(vm);
+  if (guest.last.uid == plan_.target.vmi_uid && !guests_->look(vm).instance_ended) return true;
+  // Where it may not be watched, nothing is known.
+  if (!guest.begun || guests_->look(vm).unseen) return true;
+  fail(Error(ErrorCode::precondition,
+             "VM " + vm.ns + "/" + vm.name + " was started anew or stopped since it was looked at; nothing was created",
+             "take it again: kubectl vmbackup snapshot " + vm.name + " -n " + vm.ns));
+  return false;
 }
 
 // What an earlier part of the run created is followed as it is, and its guest is not touched.
@@ -124,6 +164,8 @@ void SnapshotJob::settle_guest(const base::Deadline& deadline, const std::stop_t
 
 // Lock, recipe, freeze, pause, each where the plan has it. What fails fails the snapshot, but for a freeze that KubeVirt may do as well.
 void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
+  const bool ours = seen_.hold == kubevirt::Hold::freeze || pauses(seen_.hold);
+  if (ours && !check_instance()) return;
   if (pauses(seen_.hold)) {
     const Result<void> locked = locks_.acquire({plan_.target.vm, plan_.vm_uid}, deadline, stop);
     if (!locked.ok()) return fail(locked.error());
@@ -136,12 +178,15 @@ void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_tok
     if (quiet.ok()) quiet = recipe_->quiesce(deadline, stop);
     if (!quiet.ok()) return fail(quiet.error());
   }
+  // The lock and the recipe may have taken their time.
+  if (ours && (locked_ || recipe_)) settle_guest(deadline, stop);
+  if (failed() || (ours && !check_instance())) return;
   if (seen_.hold == kubevirt::Hold::freeze || seen_.hold == kubevirt::Hold::freeze_pause) {
     const Result<void> frozen = freeze(deadline, stop);
     if (!frozen.ok()) leave_to_kubevirt(frozen.error(), deadline, stop);
   }
   if (failed() || !pauses(seen_.hold)) return;
-  if (const Result<void> paused = pause(deadline, stop); !paused.ok()) fail(paused.error());
+  if (const Result<void> paused = pause(window(deadline), stop); !paused.ok()) fail(paused.error());
 }
 
 Result<void> SnapshotJob::pause(const base::Deadline& deadline, const std::stop_token& stop) {
@@ -165,6 +210,9 @@ void SnapshotJob::leave_to_kubevirt(const Error& error, const base::Deadline& de
   const Result<void> released = guard_->release();
   seen_.freeze = guard_->record();
   const bool over = stop.stop_requested() || deadline.passed(ground_.clock);
+  if (released.ok() && stop.stop_requested()) {
+    return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of VM " + item_.ns + "/" + item_.vm + " was created"));
+  }
   if (plan_.insists || over || !released.ok()) return fail(released.ok() ? error : released.error());
   const std::string why = "the guest could not be frozen, so the freeze is left to KubeVirt: " + error.message();
   ground_.observer.on({Event::Kind::warning, item_.ns, item_.vm, item_.name, {}, why, ground_.clock.wall_now()});
@@ -204,8 +252,10 @@ void SnapshotJob::create(const base::Deadline& deadline, const std::stop_token& 
   Result<kubevirt::VmSnapshot> created = create_snapshot(ground_.client, plan_, {.deadline = deadline}, stop);
   item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
   if (!created.ok()) {
+    if (created.error().code() == ErrorCode::already_exists && plan_.resumes && take_up(deadline, stop)) return;
     fail(created.error());
     if (!may_exist(created.error())) return;
+    lost_create_ = true;
     item_.left.push_back("VirtualMachineSnapshot " + item_.ns + "/" + item_.name + ", perhaps: the server did not say whether it was made");
     item_.error = created.error().with_hint("see whether it exists: " + command_for("show ", plan_.snapshot));
     return;
@@ -255,7 +305,7 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
   const DeleteItem gone =
       delete_snapshot(ground_.client, ground_.clock, ground_.observer, delete_plan_of(shown, plan_.api_version), true, rest, {});
   // What goes more slowly goes all the same.
-  const bool deleted = !gone.error || gone.error->code() == ErrorCode::timeout;
+  const bool deleted = gone.accepted;
   item_ = std::move(shown);
   item_.outcome = Outcome::failed;
   item_.complete = false;
@@ -270,12 +320,21 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
 
 // A guest that KubeVirt froze and perhaps did not thaw: after a failure, or where its agent went away in the middle.
 void SnapshotJob::thaw_after_controller(bool succeeded) {
-  if (guests_ == nullptr || seen_.hold != kubevirt::Hold::controller || !plan_.may_thaw) return;
+  if (guests_ == nullptr || seen_.hold != kubevirt::Hold::controller) return;
   const Sight sight = guests_->look(plan_.target.vm);
-  if (sight.instance_ended || (succeeded && !sight.agent_lost)) return;
+  if (succeeded && !sight.agent_lost && !sight.instance_ended) return;
+  const std::string uid = guests_->history(plan_.target.vm).last.uid;
+  if (uid.empty()) return;
+  if (!plan_.may_thaw) {
+    remarks_.push_back("the guest may stay frozen until KubeVirt's timer ends that, and you may not thaw it; who may can with: " +
+                       command_for_thaw());
+    return;
+  }
   afterwards_.emplace();
-  static_cast<void>(backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, plan_.target.vmi_uid}, *afterwards_));
+  static_cast<void>(backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, uid}, *afterwards_));
 }
+
+std::string SnapshotJob::command_for_thaw() const { return "kubectl vmbackup thaw " + item_.vm + " -n " + item_.ns; }
 
 // ---- evidence ----
 
@@ -288,7 +347,8 @@ void SnapshotJob::record(SnapshotParts parts) {
     item_ = assemble(parts);
     add_level(parts, false, item_);
     judged_ = item_.judged;
-    if (options_.delete_weaker) remove_weaker();
+    // Who took it may still be about to record what was seen.
+    if (options_.delete_weaker && judged_->source == EvidenceSource::recorded) remove_weaker();
     return;
   }
   {
@@ -303,6 +363,7 @@ void SnapshotJob::record(SnapshotParts parts) {
   seen_.guest = guests_->history(plan_.target.vm);
   seen_.unbroken = guests_->look(plan_.target.vm).unbroken && !lock_lost_;
   seen_.until = ground_.clock.now();
+  compare_instance();
   item_ = assemble(parts);
   add_facts();
   const kubevirt::Evidence evidence = evidence_from(seen_, plan_, parts);
@@ -311,6 +372,24 @@ void SnapshotJob::record(SnapshotParts parts) {
       record_evidence(ground_.client, plan_.api_version, {item_.ns, item_.name}, evidence, {.deadline = deadline}, {});
   judge(evidence, kept.ok() ? std::string() : kept.error().message());
   if (options_.delete_weaker) remove_weaker();
+}
+
+// The watch may lag behind the cuts: what a read shows after them has to be what it told last.
+void SnapshotJob::compare_instance() {
+  const kube::Call call{.deadline = base::Deadline::after(ground_.clock, k_compare_limit), .repeat = false};
+  const Result<json::Value> object = ground_.client.get(kubevirt::virtual_machine_instances(), plan_.target.vm, call, {});
+  const GuestHistory& guest = seen_.guest;
+  if (!object.ok()) {
+    const bool gone = object.error().code() == ErrorCode::not_found;
+    seen_.unbroken = seen_.unbroken && gone && !guest.ran;
+    return;
+  }
+  const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
+  const bool runs = vmi.ok() && !vmi->final();
+  const bool same =
+      vmi.ok() && (!runs || (vmi->uid == guest.last.uid && vmi->node == guest.last.node && vmi->active_pod == guest.last.pod));
+  const bool agent = !guest.agent.empty() && guest.agent.back().on;
+  seen_.unbroken = seen_.unbroken && same && runs == guest.ran && (!runs || vmi->agent_connected == agent);
 }
 
 void SnapshotJob::judge(const kubevirt::Evidence& evidence, const std::string& unrecorded) {
@@ -359,7 +438,7 @@ void SnapshotJob::add_facts() {
     if (!own) facts.thawed_by = record.unpaused_by;
     if (record.not_unpaused) fail(*record.not_unpaused);
   }
-  if (facts.held && (!item_.error || item_.error->hint().find("thaw") == std::string::npos)) {
+  if (facts.held) {
     if (own && own->not_thawed) fail(*own->not_thawed);
     if (afterwards_ && afterwards_->not_thawed) fail(*afterwards_->not_thawed);
   }
@@ -393,7 +472,7 @@ void SnapshotJob::finish(const SnapshotEnd& end) {
       const bool there = error.code() != ErrorCode::not_found || end.parts->snapshot.deleting;
       if (there) item_.left.push_back(state_in_words(end.parts->snapshot));
     }
-  } else if (std::none_of(item_.disks.begin(), item_.disks.end(), is_included)) {
+  } else if (!removed_ && std::none_of(item_.disks.begin(), item_.disks.end(), is_included)) {
     item_.left.push_back(state_in_words(end.parts->snapshot));
     fail(Error(ErrorCode::internal,
                "VirtualMachineSnapshot " + item_.ns + "/" + item_.name + " is called " + item_.phase + " by KubeVirt but holds no disk",

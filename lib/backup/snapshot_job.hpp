@@ -34,6 +34,7 @@ class SnapshotJob {
   SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks, const SnapshotPlan& plan, const TakeOptions& options);
 
   void start(const base::Deadline& deadline, const std::stop_token& stop);
+  bool locked() const { return locked_; }
   bool failed() const { return item_.error.has_value(); }
   // The guest is held by us, or may be.
   bool holds() const { return (guard_ && guard_->owes()) || (pause_ && pause_->owes()) || (recipe_ && recipe_->owes()); }
@@ -56,6 +57,8 @@ class SnapshotJob {
   void finish_unwatched();
   // Never begun.
   void fail(const base::Error& error);
+  // After an exception: lets go of what is held.
+  void break_off(const std::string& why);
 
   const SnapshotPlan& plan() const { return plan_; }
   const std::string& uid() const { return item_.uid; }
@@ -70,9 +73,14 @@ class SnapshotJob {
   base::Result<void> pause(const base::Deadline& deadline, const std::stop_token& stop);
   void release_recipe();
   void create(const base::Deadline& deadline, const std::stop_token& stop);
+  bool check_instance();
+  void drop_lost();
+  void compare_instance();
+  base::Deadline window(const base::Deadline& deadline) const;
   void add_facts();
   void judge(const kubevirt::Evidence& evidence, const std::string& unrecorded);
   void remove_weaker();
+  std::string command_for_thaw() const;
   void thaw_after_controller(bool succeeded);
   base::WallTime wall(base::TimePoint when) const;
 
@@ -97,6 +105,7 @@ class SnapshotJob {
   std::optional<FreezeRecord> afterwards_;  // a thaw that KubeVirt was to do, and we did
   std::optional<base::Error> unreleased_;   // a step of the recipe that did not release
   bool locked_ = false;
+  bool lost_create_ = false;  // the create had no clear answer
   bool lock_lost_ = false;
   bool given_up_ = false;
   bool taken_up_ = false;  // an earlier part of the run created it

@@ -21,8 +21,10 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
-// Threads beside those that hold guests: recording and telling must not wait for a freeze.
+// Threads beside those that hold guests and let them go: no guest waits for what is recorded or told of another.
 constexpr std::size_t k_more_threads = 4;
+// How soon the loss of a lock is noticed.
+constexpr base::Duration k_look_at_locks = std::chrono::seconds(2);
 
 class SnapshotRun {
  public:
@@ -47,9 +49,12 @@ class SnapshotRun {
       plan.refusal ? refuse(entry, *plan.refusal) : queue_.push_back(&entry);
     }
     // One VM needs no other thread: everything happens in its order.
-    workers_ = std::make_unique<base::Workers>(options_.threads && set_.plans.size() > 1 ? options_.parallel + k_more_threads : 0);
+    const bool threads = options_.threads && set_.plans.size() > 1;
+    holders_ = std::make_unique<base::Workers>(threads ? options_.parallel : 0);
+    tellers_ = std::make_unique<base::Workers>(threads ? k_more_threads : 0);
     while (over_ < entries_.size()) turn();
-    workers_.reset();
+    holders_.reset();
+    tellers_.reset();
     std::vector<SnapshotItem> items;
     for (Entry& entry : entries_) items.push_back(std::move(entry.job->item()));
     return items;
@@ -67,7 +72,7 @@ class SnapshotRun {
     bool let_go = false;   // let_go() or give_up() has returned
     bool given_up = false;
     bool recorded = false;  // record() was begun
-    bool closing = false;  // the last step is under way or done
+    bool closing = false;   // the last step is under way or done
     bool over = false;
     std::optional<SnapshotParts> settled;
     std::optional<SnapshotEnd> end;
@@ -126,7 +131,9 @@ class SnapshotRun {
   base::Deadline next_look() const {
     base::Deadline next = ended_early_ ? base::Deadline::never() : deadline_;
     for (const Entry& entry : entries_) {
-      if (waits_for_cut(entry)) next = next.sooner(base::Deadline::at(entry.job->too_long()));
+      if (!waits_for_cut(entry)) continue;
+      next = next.sooner(base::Deadline::at(entry.job->too_long()));
+      if (entry.job->locked()) next = next.sooner(base::Deadline::after(ground_.clock, k_look_at_locks));
     }
     return next;
   }
@@ -136,9 +143,15 @@ class SnapshotRun {
   }
 
   void check_windows() {
+    const bool lost = locks_.lost().stop_requested();
     for (Entry& entry : entries_) {
-      if (!waits_for_cut(entry) || ground_.clock.now() < entry.job->too_long()) continue;
-      too_long_.insert(&entry);
+      if (!waits_for_cut(entry)) continue;
+      const bool late = ground_.clock.now() >= entry.job->too_long();
+      if (!late && !(lost && entry.job->locked())) continue;
+      const SnapshotPlan& plan = entry.job->plan();
+      const std::string vm = "VM " + plan.snapshot.ns + "/" + plan.snapshot.vm;
+      cut_short_[&entry] = late ? vm + " would have stood still for more than " + base::format_duration(plan.max_freeze)
+                                : "the lock of " + vm + " was lost: " + locks_.why_lost();
       watch_.give_up(entry.target, Error(ErrorCode::timeout, "the guest stood still for too long"));
     }
   }
@@ -169,15 +182,23 @@ class SnapshotRun {
       queue_.pop_front();
       entry.slot = true;
       ++slots_;
-      act(entry, [this, &entry] { entry.job->start(deadline_, stop_); });
+      hold(entry, [this, &entry] { entry.job->start(deadline_, stop_); });
     }
   }
 
-  // Has a step done, here or elsewhere; advance() is called after it.
-  void act(Entry& entry, const std::function<void()>& step) {
+  // Has a step done, here or elsewhere; advance() is called after it. Those that hold or let go come first: each VM has a slot and so a
+  // thread for them.
+  void hold(Entry& entry, const std::function<void()>& step) { act(*holders_, entry, step); }
+  void tell(Entry& entry, const std::function<void()>& step) { act(*tellers_, entry, step); }
+
+  void act(base::Workers& workers, Entry& entry, const std::function<void()>& step) {
     entry.acting = true;
-    workers_->post([this, &entry, step] {
-      step();
+    workers.post([this, &entry, step] {
+      try {
+        step();
+      } catch (const std::exception& error) {
+        entry.job->break_off(error.what());
+      }
       {
         const std::lock_guard lock(mutex_);
         done_.push_back(&entry);
@@ -229,7 +250,7 @@ class SnapshotRun {
       case SnapshotEnd::Step::ended:
         // Whoever waits for readiness in vain has the cuts all the same.
         if (step.reached.ok()) entry.taken = true;
-        if (step.reached.ok() && !entry.settled && !entry.recorded) entry.settled = step.parts;
+        if (entry.taken && step.parts && !entry.settled && !entry.recorded) entry.settled = step.parts;
         entry.end = std::move(step);
         return;
     }
@@ -252,14 +273,14 @@ class SnapshotRun {
       entry.let_go = true;
       // A snapshot that may still be cut must be gone before its guest is let go.
       if (!entry.taken && may_go_on(entry)) return give_up(entry);
-      return act(entry, [&job] { job.let_go(); });
+      return hold(entry, [&job] { job.let_go(); });
     }
     if (entry.taken || entry.end) free_slot(entry);
     if (entry.given_up) return close(entry, [] {});
     if (entry.settled) {
       entry.recorded = true;
       const auto parts = std::make_shared<SnapshotParts>(*std::exchange(entry.settled, std::nullopt));
-      return act(entry, [&job, parts] { job.record(std::move(*parts)); });
+      return tell(entry, [&job, parts] { job.record(std::move(*parts)); });
     }
     if (job.removed() && !entry.end) watch_.give_up(entry.target, Error(ErrorCode::cancelled, "deleted"));
     if (!entry.end) return;
@@ -271,7 +292,7 @@ class SnapshotRun {
   void close(Entry& entry, const std::function<void()>& complete) {
     entry.closing = true;
     free_slot(entry);
-    act(entry, [this, &entry, complete] {
+    tell(entry, [this, &entry, complete] {
       complete();
       if (options_.events) write_event(entry);
     });
@@ -285,20 +306,21 @@ class SnapshotRun {
 
   void give_up(Entry& entry) {
     entry.given_up = true;
-    const bool window = too_long_.count(&entry) > 0;
+    const auto cut_short = cut_short_.find(&entry);
+    const bool alone = cut_short != cut_short_.end();
     const SnapshotPlan& plan = entry.job->plan();
-    const std::string vm = "VM " + plan.snapshot.ns + "/" + plan.snapshot.vm;
-    const std::string why = window ? vm + " would have stood still for more than " + base::format_duration(plan.max_freeze)
-                                   : early_->message() + " before the disks of " + vm + " were cut";
-    const ErrorCode code = window ? ErrorCode::internal : early_->code();
-    act(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
+    const std::string why = alone
+                                ? cut_short->second
+                                : early_->message() + " before the disks of VM " + plan.snapshot.ns + "/" + plan.snapshot.vm + " were cut";
+    const ErrorCode code = alone ? ErrorCode::internal : early_->code();
+    hold(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
   }
 
   void write_event(Entry& entry) {
     const base::Result<void> told = tell_on_vm(ground_.client, ground_.clock, entry.job->plan(), entry.job->item(), deadline_, {});
     // Most users may not write events, and miss nothing by it.
     if (told.ok() || told.error().code() == ErrorCode::forbidden || !options_.note) return;
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(telling_);
     options_.note("no event was written on the VM: " + told.error().message());
   }
 
@@ -321,14 +343,15 @@ class SnapshotRun {
   std::map<int, Entry*> by_target_;
   std::deque<Entry*> queue_;
   std::vector<Entry*> changed_;
-  std::set<Entry*> too_long_;
+  std::map<Entry*, std::string> cut_short_;  // let go before its disks were cut, and why
   std::optional<Error> early_;
   bool ended_early_ = false;
   std::size_t slots_ = 0;
   std::size_t over_ = 0;
   std::mutex mutex_;  // guards done_
   std::deque<Entry*> done_;
-  std::unique_ptr<base::Workers> workers_;  // first to end
+  std::mutex telling_;                                // for options_.note
+  std::unique_ptr<base::Workers> tellers_, holders_;  // first to end
 };
 
 }  // namespace

@@ -19,6 +19,10 @@ constexpr base::Duration k_settle = std::chrono::seconds(2);
 // A content holds its whole VM: pages of 500 would be most of the memory of a long wait.
 constexpr int k_page = 50;
 
+// Of a read by name, and until it is tried again.
+constexpr base::Duration k_read_limit = std::chrono::seconds(5);
+constexpr base::Duration k_read_again = std::chrono::seconds(1);
+
 const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
 }  // namespace
@@ -304,7 +308,9 @@ void SnapshotWatch::take_verdict(int number, const Result<SnapshotState::Verdict
 // ---- reading by name ----
 
 void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_token& stop) {
-  const kube::Call call{.deadline = deadline};
+  // Asked again soon rather than waited for: whoever follows has others to look after.
+  late_due_.reset();
+  const kube::Call call{.deadline = base::Deadline::after(clock_, k_read_limit).sooner(deadline), .repeat = false};
   while (!late_.empty()) {
     const int number = late_.front();
     late_.pop_front();
@@ -318,6 +324,12 @@ void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_to
       continue;
     }
     const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), state.target().name, call, stop);
+    const ErrorCode code = object.ok() ? ErrorCode::internal : object.error().code();
+    if ((code == ErrorCode::unavailable || code == ErrorCode::timeout) && !deadline.passed(clock_)) {
+      late_.push_back(number);
+      late_due_ = clock_.now() + k_read_again;
+      return;
+    }
     if (!object.ok()) {
       const bool absent = object.error().code() == ErrorCode::not_found;
       const Result<SnapshotState::Verdict> verdict =
@@ -391,10 +403,12 @@ std::optional<SnapshotEnd> SnapshotWatch::step(const base::Deadline& until, cons
   begun_ = true;
   trouble_.reset();
   for (;;) {
-    if (ended_.empty()) read_late(until, stop);
+    if (ended_.empty() && (!late_due_ || clock_.now() >= *late_due_)) read_late(until, stop);
     const std::optional<base::TimePoint> due = end_settled();
     if (std::optional<SnapshotEnd> end = take_ended()) return end;
-    const Result<kube::Change> change = follower_.next(due ? base::Deadline::at(*due).sooner(until) : until, stop);
+    base::Deadline next = due ? base::Deadline::at(*due).sooner(until) : until;
+    if (late_due_) next = next.sooner(base::Deadline::at(*late_due_));
+    const Result<kube::Change> change = follower_.next(next, stop);
     if (change.ok() && change->type == kube::Change::Type::woken) return std::nullopt;
     if (change.ok()) {
       take(*change);

@@ -121,10 +121,11 @@ class SnapshotWatch {
   Targets targets_;
   std::map<kube::Name, int> by_name_;
   std::map<std::string, int> by_uid_;
-  std::deque<int> late_;       // to be read by name, for the watch has told of them already, or may never
-  std::deque<int> settling_;   // milestone reached, in that order
-  std::deque<int> taken_;      // told as taken, and not yet as settled, in that order
-  base::TimePoint listing_{};  // when a list of parts last made progress
+  std::optional<base::TimePoint> late_due_;  // when reading by name is tried again
+  std::deque<int> late_;                     // to be read by name, for the watch has told of them already, or may never
+  std::deque<int> settling_;                 // milestone reached, in that order
+  std::deque<int> taken_;                    // told as taken, and not yet as settled, in that order
+  base::TimePoint listing_{};                // when a list of parts last made progress
   std::deque<SnapshotEnd> ended_;
   std::optional<base::Error> trouble_;  // why the last step() ended without a value; none: it was woken
   bool begun_ = false;

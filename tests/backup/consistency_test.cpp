@@ -234,11 +234,11 @@ TEST_CASE("3.1: the stale status, where the controller freezes") {
       {"stale", held_by_controller(), [](Evidence& e) { e.lock->status_empty = false; }, Level::per_disk, "stale"},
       {"a thaw before", held_by_controller(), [](Evidence& e) { e.lock->thaw_before = true; }, Level::per_disk, "less than 10 s before"},
       {"nobody looked", held_by_controller(), [](Evidence& e) { e.lock.reset(); }, Level::unknown, "lock"},
-      {"our own freeze needs none of it", held_by_freeze(),
+      {"our own freeze on top of one that stood already, which may end first", held_by_freeze(),
        [](Evidence& e) {
          e.frozen = {{Offset(-300), true}};
        },
-       Level::filesystem, ""},
+       Level::per_disk, "frozen already"},
   });
   Evidence evidence = held_by_controller();
   evidence.lock->watched = Offset(200);
