@@ -8,6 +8,7 @@
 #include "backup/disk_facts.hpp"
 #include "backup/freeze_reach.hpp"
 #include "backup/guest_truth.hpp"
+#include "backup/held_mark.hpp"
 #include "backup/inventory.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
@@ -313,7 +314,11 @@ class Planner {
     plan.target.vmi_uid = vmi->uid;
     plan.target.node = vmi->node;
     add_hotplugged(*vmi, plan.disks);
-    if (vmi->paused) {
+    plan.paused_by = vmi->paused ? read_held_mark(vm.annotation(k_held_annotation)).run : std::string();
+    if (!plan.paused_by.empty()) {
+      plan.warnings.push_back("the VM is still paused by run " + plan.paused_by + " of this tool, which was killed or goes on elsewhere; " +
+                              how_to_thaw(vm));
+    } else if (vmi->paused) {
       plan.warnings.emplace_back("the VM is paused: KubeVirt freezes no paused guest, file systems are not flushed");
     } else if (!vmi->agent_connected) {
       plan.warnings.emplace_back("no guest agent is connected: KubeVirt cannot freeze the guest's file systems for this snapshot");
@@ -327,10 +332,17 @@ class Planner {
     }
   }
 
+  static std::string how_to_thaw(const kube::Name& vm) { return "let it run with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns; }
+  static std::string how_to_thaw(const VirtualMachine& vm) { return how_to_thaw(kube::Name{vm.ns, vm.name}); }
+
   // Why we cannot hold it ourselves.
   std::optional<Error> choose_hold(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
     plan.hold = kubevirt::Hold::none;
     plan.target.windows = may_be_windows(vmi.guest_os_id);
+    if (!plan.paused_by.empty() && pauses(request_.hold)) {
+      return Error(ErrorCode::precondition, what + " is still paused by run " + plan.paused_by + " of this tool",
+                   how_to_thaw(plan.target.vm));
+    }
     if (vmi.paused && pauses(request_.hold)) {
       return Error(ErrorCode::precondition, what + " is paused already, by somebody else: it is not ours to let it run",
                    "take the snapshot as it stands, with --hold controller");

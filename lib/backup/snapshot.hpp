@@ -74,6 +74,7 @@ struct SnapshotPlan {
   bool running = false;
   std::optional<bool> agent_connected;  // none: not running, or VirtualMachineInstances may not be read
   bool paused = false;
+  std::string paused_by;                       // the run of this tool whose mark is on the paused VM, or empty
   HoldTarget target;                           // the instance; vmi_uid is empty where none runs or may be read
   std::string guest_os;                        // guestOSInfo.id
   kubevirt::Hold hold = kubevirt::Hold::none;  // who will make the guest stand still
