@@ -5,7 +5,7 @@ import re
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _RUN = re.compile(r"\b\d{8}-\d{6}-[a-z0-9]{4}\b")
 # YAML puts an id in quotes whose four last characters happen to be digits.
-_QUOTED_RUN = re.compile(r'(?m)^(\s*(?:- )?run: )"(\d{8}-\d{6}-\d{4})"$')
+_QUOTED_RUN = re.compile(r'(?m)^(\s*(?:- )?(?:kubectl-vmbackup/)?run: )"(\d{8}-\d{6}-\d{4})"$')
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _SECONDS = re.compile(r"(?<![^\s])(?:\d+\.\ds|\d+m\d\ds)(?![^\s])")
 _JSON_SECONDS = re.compile(r"((?:duration|window)Seconds\"?: ?)[0-9.e+-]+")
