@@ -54,9 +54,11 @@ Result<SnapshotState::Verdict> SnapshotState::take_snapshot(const json::Value& o
 // What was read by name may be newer than what the watch tells next.
 bool SnapshotState::overtaken(const json::Value& object) {
   const std::string& version = object.path({"metadata", "resourceVersion"}).as_string();
-  std::string& newest = versions_[uid_of(object)];
-  if (kube::is_older(version, newest)) return true;
-  newest = version;
+  const auto newest = versions_.find(uid_of(object));
+  if (newest != versions_.end() && kube::is_older(version, newest->second)) return true;
+  if (newest != versions_.end()) newest->second = version;
+  // Not for every one of thousands: only what was read by name can be overtaken.
+  if (newest == versions_.end() && read_by_name_) versions_.emplace(uid_of(object), version);
   return false;
 }
 

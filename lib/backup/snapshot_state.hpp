@@ -48,6 +48,8 @@ class SnapshotState {
   void lose_volume_snapshots(const std::string& why);
   // Changes may have been missed.
   void take_gap();
+  // What comes from here on may have been read by name, ahead of the watch: older states of it are passed over.
+  void read_by_name() { read_by_name_ = true; }
 
   const SnapshotTarget& target() const { return target_; }
   bool seen() const { return seen_; }
@@ -80,6 +82,7 @@ class SnapshotState {
   std::string api_version_;
   Milestone milestone_;
   SnapshotParts parts_;
+  bool read_by_name_ = false;
   std::map<std::string, std::string> versions_;               // by UID: the newest state that was taken
   bool seen_ = false;                                         // the snapshot itself was seen
   SnapshotItem told_;                                         // the state that the observer knows

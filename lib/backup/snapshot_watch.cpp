@@ -317,6 +317,7 @@ void SnapshotWatch::read_late(const base::Deadline& deadline, const std::stop_to
     const auto at = targets_.find(number);
     if (at == targets_.end()) continue;
     SnapshotState& state = at->second.state;
+    state.read_by_name();
     if (state.seen()) {
       read_parts(number, call, stop);
       tell_steps(number);
