@@ -3,12 +3,16 @@
 
 #include <mutex>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "kube/client.hpp"
 
 namespace vmbackup::backup {
+
+// The command by which a person lets a guest go.
+inline std::string thaw_command(const kube::Name& vm) { return "kubectl vmbackup thaw " + vm.name + " -n " + vm.ns; }
 
 // What a guest may have to be let go from. One that is frozen and paused is owed both, and each is settled for itself.
 enum class Debt { freeze, pause, recipe };

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/backoff.hpp"
-#include "kubevirt/resources.hpp"
+#include "backup/letting_go.hpp"
 
 namespace vmbackup::backup {
 
@@ -16,34 +15,25 @@ using base::Result;
 using kubevirt::FreezeAnswer;
 using kubevirt::ThawAnswer;
 
-// virt-api gives virt-handler 10 s; what comes later is no answer.
-constexpr base::Duration k_answer_limit = std::chrono::seconds(15);
-constexpr base::Duration k_look_limit = std::chrono::seconds(5);
-// Beyond the safety timer, in which a guest has to be let go.
-constexpr base::Duration k_extra = std::chrono::seconds(75);
-constexpr base::Duration k_first_pause = std::chrono::milliseconds(200);
-constexpr base::Duration k_most_pause = std::chrono::seconds(2);
-
 std::string guest(const GuardTarget& target) { return "the guest of VM " + target.vm.ns + "/" + target.vm.name; }
 
 // One guest being let go.
 class Release {
  public:
   Release(kube::Client& client, base::Clock& clock, Observer& observer, const GuardTarget& target, FreezeRecord& record)
-      : client_(client), clock_(clock), observer_(observer), target_(target), record_(record) {}
+      : client_(client),
+        clock_(clock),
+        target_(target),
+        record_(record),
+        letting_(client, clock, observer, target, Event::Kind::thaw_again) {}
 
   Result<void> run() {
     const base::TimePoint begin = clock_.now();
     const base::TimePoint timer = record_.sent ? *record_.sent + record_.safety_timeout : begin;
     const base::Deadline deadline = base::Deadline::at(std::max(begin, timer) + k_extra);
-    tell(Event::Kind::thawing, {});
-    base::Backoff pauses(k_first_pause, k_most_pause);
-    while (!attempt(deadline)) {
-      if (deadline.passed(clock_)) return give_up();
-      const base::Duration pause = unsettled_ ? k_most_pause : pauses.next();
-      clock_.sleep_until(std::min(clock_.now() + pause, deadline.when()), {});
-    }
-    tell(Event::Kind::thawed, record_.thawed_by);
+    letting_.tell(Event::Kind::thawing, {});
+    if (!letting_.persist(deadline, [&] { return attempt(deadline); })) return give_up();
+    letting_.tell(Event::Kind::thawed, record_.thawed_by);
     return {};
   }
 
@@ -52,27 +42,27 @@ class Release {
   bool attempt(const base::Deadline& deadline) {
     ++record_.thaw_tries;
     const base::TimePoint sent = clock_.now();
-    const base::Deadline until = base::Deadline::after(clock_, k_answer_limit).sooner(deadline);
-    const Result<void> answer = kubevirt::unfreeze(client_, target_.vm, {.deadline = until, .repeat = false}, {});
+    const kube::Call call{.deadline = letting_.answer_until(deadline), .repeat = false};
+    const Result<void> answer = kubevirt::unfreeze(client_, target_.vm, call, {});
     switch (kubevirt::thaw_answer(answer)) {
       case ThawAnswer::thawed:
         if (settled(sent)) return thawed(sent, "this run");
-        again("the freeze had no clear answer and may still come");
+        letting_.again("the freeze had no clear answer and may still come");
         break;
       case ThawAnswer::vss_limit:
         record_.vss_limit = true;
-        again("Windows had let go by itself");
+        letting_.again("Windows had let go by itself");
         break;
       case ThawAnswer::paused:
-        again("the VM is paused, so that its agent cannot hear us");
+        letting_.again("the VM is paused, so that its agent cannot hear us");
         break;
       case ThawAnswer::refused:
         record_.thaw_refused = true;
-        again(answer.error().message());
+        letting_.again(answer.error().message());
         break;
       case ThawAnswer::not_running:
       case ThawAnswer::unclear:
-        again(answer.error().message());
+        letting_.again(answer.error().message());
         break;
     }
     return look(sent);
@@ -81,27 +71,22 @@ class Release {
   // An unfreeze that was sent now comes after the freeze.
   bool settled(base::TimePoint now) {
     const bool clear = !record_.sent || (record_.answer && *record_.answer != FreezeAnswer::unclear);
-    unsettled_ = !clear && !record_.seen_frozen && now - *record_.sent < kubevirt::k_launcher_limit;
-    return !unsettled_;
+    const bool later = !clear && !record_.seen_frozen && now - *record_.sent < kubevirt::k_launcher_limit;
+    letting_.settle_later(later);
+    return !later;
   }
 
   // What the instance's status says. True: it is over.
   bool look(base::TimePoint sent) {
-    const base::Deadline until = base::Deadline::after(clock_, k_look_limit);
-    const Result<json::Value> object =
-        client_.get(kubevirt::virtual_machine_instances(), target_.vm, {.deadline = until, .repeat = false}, {});
-    if (!object.ok()) {
-      return object.error().code() == ErrorCode::not_found && thawed(sent, "the end of the instance");
-    }
-    const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
-    if (!vmi.ok()) return false;
-    const bool other = !target_.vmi_uid.empty() && vmi->uid != target_.vmi_uid;
-    if (other || vmi->final()) return thawed(sent, "the end of the instance");
-    if (vmi->fs_freeze_status == "frozen") {
+    const Result<std::optional<kubevirt::VirtualMachineInstance>> now = letting_.instance();
+    if (!now.ok()) return false;
+    if (!*now) return thawed(sent, "the end of the instance");
+    const kubevirt::VirtualMachineInstance& vmi = **now;
+    if (vmi.fs_freeze_status == "frozen") {
       record_.seen_frozen = true;
       return false;
     }
-    return record_.seen_frozen && vmi->agent_connected && thawed(sent, "its status, which said frozen before");
+    return record_.seen_frozen && vmi.agent_connected && thawed(sent, "its status, which said frozen before");
   }
 
   bool thawed(base::TimePoint sent, const char* by) {
@@ -111,31 +96,19 @@ class Release {
     return true;
   }
 
-  void again(const std::string& why) {
-    if (why == last_) return;
-    last_ = why;
-    tell(Event::Kind::thaw_again, why);
-  }
-
   Result<void> give_up() {
-    tell(Event::Kind::owed, last_);
-    Error error(ErrorCode::unavailable, guest(target_) + " may still be frozen: " + last_,
-                "let it go with: kubectl vmbackup thaw " + target_.vm.name + " -n " + target_.vm.ns);
+    letting_.tell(Event::Kind::owed, letting_.last());
+    Error error(ErrorCode::unavailable, guest(target_) + " may still be frozen: " + letting_.last(),
+                "let it go with: " + thaw_command(target_.vm));
     record_.not_thawed = error;
     return error;
   }
 
-  void tell(Event::Kind kind, const std::string& text) {
-    observer_.on({kind, target_.vm.ns, target_.vm.name, {}, {}, text, clock_.wall_now()});
-  }
-
   kube::Client& client_;
   base::Clock& clock_;
-  Observer& observer_;
   const GuardTarget& target_;
   FreezeRecord& record_;
-  std::string last_;
-  bool unsettled_ = false;
+  LettingGo letting_;
 };
 
 }  // namespace

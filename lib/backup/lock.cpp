@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backup/debts.hpp"
 #include "backup/run_id.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
@@ -29,7 +30,7 @@ std::string vm_text(const kube::Name& vm) { return "VM " + vm.ns + "/" + vm.name
 Error busy(const kube::Name& vm, const kube::Lease& theirs) {
   if (handed_over(theirs)) {
     return Error(ErrorCode::conflict, vm_text(vm) + " was frozen on purpose by run " + run_of(theirs) + " of this tool, which has ended",
-                 "let it go with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns);
+                 "let it go with: " + thaw_command(vm));
   }
   const std::size_t at = theirs.holder.rfind('@');
   const std::string where = at == std::string::npos ? "" : " on " + base::printable(theirs.holder.substr(at + 1), 100);

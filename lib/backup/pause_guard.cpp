@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "backup/held_mark.hpp"
-#include "base/backoff.hpp"
+#include "backup/letting_go.hpp"
 #include "kubevirt/resources.hpp"
 #include "kubevirt/virtual_machine.hpp"
 
@@ -18,41 +18,28 @@ using base::Result;
 using kubevirt::PauseAnswer;
 using kubevirt::UnpauseAnswer;
 
-// virt-api gives virt-handler 10 s; what comes later is no answer.
-constexpr base::Duration k_answer_limit = std::chrono::seconds(15);
-constexpr base::Duration k_look_limit = std::chrono::seconds(5);
 constexpr base::Duration k_confirm_limit = std::chrono::seconds(15);
 constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
 constexpr base::Duration k_mark_limit = std::chrono::seconds(10);
 constexpr int k_mark_tries = 5;
-// In which a VM has to be let go, beyond what a snapshot may hold it.
-constexpr base::Duration k_extra = std::chrono::seconds(75);
-constexpr base::Duration k_first_pause = std::chrono::milliseconds(200);
-constexpr base::Duration k_most_pause = std::chrono::seconds(2);
 
 std::string vm_of(const GuardTarget& target) { return "VM " + target.vm.ns + "/" + target.vm.name; }
-std::string thaw_command(const GuardTarget& target) { return "kubectl vmbackup thaw " + target.vm.name + " -n " + target.vm.ns; }
-
-bool is_target(const kubevirt::VirtualMachineInstance& vmi, const GuardTarget& target) {
-  return !vmi.final() && (target.vmi_uid.empty() || vmi.uid == target.vmi_uid);
-}
 
 // One VM being let go.
 class Release {
  public:
   Release(kube::Client& client, base::Clock& clock, Observer& observer, const GuardTarget& target, PauseRecord& record)
-      : client_(client), clock_(clock), observer_(observer), target_(target), record_(record) {}
+      : client_(client),
+        clock_(clock),
+        target_(target),
+        record_(record),
+        letting_(client, clock, observer, target, Event::Kind::unpause_again) {}
 
   Result<void> run(base::Duration longest_refusal) {
     const base::Deadline deadline = base::Deadline::after(clock_, k_extra + longest_refusal);
-    tell(Event::Kind::unpausing, {});
-    base::Backoff pauses(k_first_pause, k_most_pause);
-    while (!attempt(deadline)) {
-      if (deadline.passed(clock_)) return give_up();
-      const base::Duration pause = unsettled_ ? k_most_pause : pauses.next();
-      clock_.sleep_until(std::min(clock_.now() + pause, deadline.when()), {});
-    }
-    tell(Event::Kind::unpaused, record_.unpaused_by);
+    letting_.tell(Event::Kind::unpausing, {});
+    if (!letting_.persist(deadline, [&] { return attempt(deadline); })) return give_up();
+    letting_.tell(Event::Kind::unpaused, record_.unpaused_by);
     return {};
   }
 
@@ -60,21 +47,21 @@ class Release {
   // One unpause, and a look where that did not settle it. True: the VM runs.
   bool attempt(const base::Deadline& deadline) {
     ++record_.tries;
-    unsettled_ = false;
+    letting_.settle_later(false);
     const base::TimePoint sent = clock_.now();
-    const base::Deadline until = base::Deadline::after(clock_, k_answer_limit).sooner(deadline);
-    const Result<void> answer = kubevirt::unpause(client_, target_.vm, {.deadline = until, .repeat = false}, {});
+    const kube::Call call{.deadline = letting_.answer_until(deadline), .repeat = false};
+    const Result<void> answer = kubevirt::unpause(client_, target_.vm, call, {});
     switch (kubevirt::unpause_answer(answer)) {
       case UnpauseAnswer::running:
         return runs(sent, "this run");
       case UnpauseAnswer::not_paused:
         return not_paused(sent);
       case UnpauseAnswer::snapshot:
-        again("KubeVirt refuses it as long as a snapshot of the VM is in progress");
+        letting_.again("KubeVirt refuses it as long as a snapshot of the VM is in progress");
         break;
       case UnpauseAnswer::not_running:
       case UnpauseAnswer::unclear:
-        again(answer.error().message());
+        letting_.again(answer.error().message());
         break;
     }
     return look(sent);
@@ -87,24 +74,19 @@ class Release {
     if (record_.seen_paused) return false;
     const bool clear = record_.answer && *record_.answer == PauseAnswer::paused;
     if (!clear && sent - *record_.sent >= kubevirt::k_launcher_limit) return runs(sent, "its status, which never said paused");
-    unsettled_ = true;
-    again(clear ? "the pause was answered, and its status does not show it yet" : "the pause had no clear answer and may still come");
+    letting_.settle_later(true);
+    letting_.again(clear ? "the pause was answered, and its status does not show it yet"
+                         : "the pause had no clear answer and may still come");
     return false;
   }
 
   // What the instance's status says. True: it is over.
   bool look(base::TimePoint sent) {
-    const base::Deadline until = base::Deadline::after(clock_, k_look_limit);
-    const Result<json::Value> object =
-        client_.get(kubevirt::virtual_machine_instances(), target_.vm, {.deadline = until, .repeat = false}, {});
-    if (!object.ok()) {
-      return object.error().code() == ErrorCode::not_found && runs(sent, "the end of the instance");
-    }
-    const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
-    if (!vmi.ok()) return false;
-    if (!is_target(*vmi, target_)) return runs(sent, "the end of the instance");
-    if (vmi->paused) record_.seen_paused = true;
-    return !vmi->paused && record_.seen_paused && runs(sent, "its status, which does not say paused any more");
+    const Result<std::optional<kubevirt::VirtualMachineInstance>> now = letting_.instance();
+    if (!now.ok()) return false;
+    if (!*now) return runs(sent, "the end of the instance");
+    if ((*now)->paused) record_.seen_paused = true;
+    return !(*now)->paused && record_.seen_paused && runs(sent, "its status, which does not say paused any more");
   }
 
   bool runs(base::TimePoint sent, const char* by) {
@@ -114,30 +96,19 @@ class Release {
     return true;
   }
 
-  void again(const std::string& why) {
-    if (why == last_) return;
-    last_ = why;
-    tell(Event::Kind::unpause_again, why);
-  }
-
   Result<void> give_up() {
-    tell(Event::Kind::pause_owed, last_);
-    Error error(ErrorCode::unavailable, vm_of(target_) + " may still be paused: " + last_, "let it run with: " + thaw_command(target_));
+    letting_.tell(Event::Kind::pause_owed, letting_.last());
+    Error error(ErrorCode::unavailable, vm_of(target_) + " may still be paused: " + letting_.last(),
+                "let it run with: " + thaw_command(target_.vm));
     record_.not_unpaused = error;
     return error;
   }
 
-  void tell(Event::Kind kind, const std::string& text) {
-    observer_.on({kind, target_.vm.ns, target_.vm.name, {}, {}, text, clock_.wall_now()});
-  }
-
   kube::Client& client_;
   base::Clock& clock_;
-  Observer& observer_;
   const GuardTarget& target_;
   PauseRecord& record_;
-  std::string last_;
-  bool unsettled_ = false;
+  LettingGo letting_;
 };
 
 }  // namespace
@@ -199,7 +170,7 @@ Result<void> PauseGuard::mark(const base::Deadline& deadline, const std::stop_to
     if (!theirs.empty()) {
       const HeldMark held = read_held_mark(theirs);
       return Error(ErrorCode::conflict, (held.run.empty() ? "another run" : "run " + held.run) + " has marked it as paused",
-                   "if that run has died, let the VM go with: " + thaw_command(target_));
+                   "if that run has died, let the VM go with: " + thaw_command(target_.vm));
     }
     const Result<void> as_planned = look_before(deadline, stop);
     if (!as_planned.ok()) return as_planned;
@@ -276,7 +247,7 @@ void PauseGuard::unmark() {
     return;
   }
   tell(Event::Kind::warning, "its mark " + std::string(k_held_annotation) + " could not be taken away, take it away with " +
-                                 thaw_command(target_) + ": " + dropped.error().message());
+                                 thaw_command(target_.vm) + ": " + dropped.error().message());
 }
 
 void PauseGuard::settle() {
