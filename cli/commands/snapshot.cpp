@@ -345,8 +345,7 @@ void bind_many(Flags& flags, Options& options) {
 base::Result<void> check(const Options& options) {
   const auto refuse = [](const std::string& why, const std::string& hint) { return base::Error(base::ErrorCode::usage, why, hint); };
   const bool unwatched = options.take.wait == backup::WaitFor::none;
-  const bool pauses = backup::pauses(options.request.hold);
-  if (unwatched && (pauses || options.request.hold == backup::HoldWish::freeze)) {
+  if (unwatched && backup::insists(options.request.hold)) {
     return refuse("--wait none was given with a --hold of ours: nobody would let the guest go", "wait for the cuts with --wait cut");
   }
   if (unwatched && (!options.recipe_file.empty() || options.request.recipe_from_cluster)) {

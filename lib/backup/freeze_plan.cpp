@@ -20,8 +20,6 @@ using kubevirt::VirtualMachine;
 using kubevirt::VirtualMachineInstance;
 
 constexpr std::size_t k_at_once = 16;
-// The poll of virt-launcher is 5 s old at the most; then its word reaches the VMI.
-constexpr base::Duration k_stale = std::chrono::seconds(7);
 constexpr base::Duration k_look_again = std::chrono::milliseconds(500);
 
 std::string vm_text(const VirtualMachine& vm) { return kubevirt::describe(kubevirt::virtual_machines(), {vm.ns, vm.name}); }
@@ -65,7 +63,7 @@ std::optional<Error> refuse_instance(const VirtualMachine& vm, const VirtualMach
 // A guest that is called frozen, once more until the status must be fresh.
 Result<VirtualMachineInstance> settled_instance(kube::Client& client, base::Clock& clock, VirtualMachineInstance vmi,
                                                 const base::Deadline& deadline, const std::stop_token& stop) {
-  const base::Deadline fresh = base::Deadline::after(clock, k_stale).sooner(deadline);
+  const base::Deadline fresh = base::Deadline::after(clock, k_status_fresh).sooner(deadline);
   while (vmi.fs_freeze_status == "frozen" && !fresh.passed(clock)) {
     if (!clock.sleep_until(clock.now() + k_look_again, stop)) return Error(ErrorCode::cancelled, "interrupted");
     const Result<json::Value> object = client.get(kubevirt::virtual_machine_instances(), {vmi.ns, vmi.name}, {.deadline = deadline}, stop);
@@ -92,8 +90,8 @@ class Planner {
     if (!vmi.ok()) {
       plan.refusal = vmi.error();
     } else if (vmi->fs_freeze_status == "frozen") {
-      plan.refusal = busy_with(vm, "it is frozen already, by somebody else or by an earlier run",
-                               "let it go with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns);
+      plan.refusal =
+          busy_with(vm, "it is frozen already, by somebody else or by an earlier run", "let it go with: " + thaw_command(plan.target.vm));
     } else {
       ask_agent(vm, plan);
     }

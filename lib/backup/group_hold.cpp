@@ -61,16 +61,9 @@ void GroupHold::take(const base::Deadline& deadline, const std::stop_token& stop
 }
 
 void GroupHold::prepare_probe(const base::Deadline& deadline, const std::stop_token& stop) {
-  std::vector<kubevirt::VirtualMachineInstance> instances;
-  for (const Guest& guest : guests_) {
-    kubevirt::VirtualMachineInstance instance;
-    instance.ns = guest.target.vm.ns;
-    instance.name = guest.target.vm.name;
-    instance.uid = guest.target.vmi_uid;
-    instance.node = guest.target.node;
-    instances.push_back(std::move(instance));
-  }
-  probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, std::move(instances));
+  std::vector<HoldTarget> targets;
+  for (const Guest& guest : guests_) targets.push_back(guest.target);
+  probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, targets);
   const std::vector<Result<void>> found = probe_->prepare(deadline, stop);
   for (std::size_t i = 0; i < guests_.size(); ++i) {
     if (found[i].ok()) continue;

@@ -15,6 +15,9 @@ inline constexpr base::Duration k_vss_limit = std::chrono::seconds(10);
 // The poll of virt-launcher (5 s), twice: by then a frozen guest has been called frozen.
 inline constexpr base::Duration k_status_lag = std::chrono::seconds(10);
 
+// After so long the status that a guest shows is newer than what was done to it before: the poll, and its way to the VMI.
+inline constexpr base::Duration k_status_fresh = std::chrono::seconds(7);
+
 // An unknown OS counts as Windows. `os_id` is guestOSInfo.id. [kubevirt 1.9.0, api/core/v1/types.go VirtualMachineInstanceGuestOSInfo]
 bool may_be_windows(const std::string& os_id);
 

@@ -19,8 +19,17 @@ constexpr base::Duration k_answer_limit = std::chrono::seconds(8);
 
 }  // namespace
 
-LiveProbe::LiveProbe(kube::Client& client, base::Clock& clock, std::vector<kubevirt::VirtualMachineInstance> guests)
-    : client_(client), clock_(clock), guests_(std::move(guests)), pods_(guests_.size()), words_(guests_.size()) {}
+LiveProbe::LiveProbe(kube::Client& client, base::Clock& clock, const std::vector<HoldTarget>& guests)
+    : client_(client), clock_(clock), pods_(guests.size()), words_(guests.size()) {
+  for (const HoldTarget& guest : guests) {
+    kubevirt::VirtualMachineInstance instance;
+    instance.ns = guest.vm.ns;
+    instance.name = guest.vm.name;
+    instance.uid = guest.vmi_uid;
+    instance.node = guest.node;
+    guests_.push_back(std::move(instance));
+  }
+}
 
 LiveProbe::~LiveProbe() = default;
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "backup/ground.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "kube/client.hpp"
@@ -25,8 +26,8 @@ struct LiveWord {
 // question, and one that is asked while it thaws may hold the thaw up, so end() comes before the thaw.
 class LiveProbe {
  public:
-  // Of each guest: ns, name, uid and node. `client` and `clock` must outlive it.
-  LiveProbe(kube::Client& client, base::Clock& clock, std::vector<kubevirt::VirtualMachineInstance> guests);
+  // `client` and `clock` must outlive it.
+  LiveProbe(kube::Client& client, base::Clock& clock, const std::vector<HoldTarget>& guests);
   ~LiveProbe();
   LiveProbe(const LiveProbe&) = delete;
   LiveProbe& operator=(const LiveProbe&) = delete;
@@ -46,7 +47,7 @@ class LiveProbe {
 
   kube::Client& client_;
   base::Clock& clock_;
-  const std::vector<kubevirt::VirtualMachineInstance> guests_;
+  std::vector<kubevirt::VirtualMachineInstance> guests_;  // of each: ns, name, uid and node
   std::vector<kube::Name> pods_;
   mutable std::mutex mutex_;  // guards words_
   std::vector<LiveWord> words_;

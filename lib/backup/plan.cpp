@@ -121,7 +121,7 @@ void add_reach(const VirtualMachineInstance& vmi, const kubevirt::GuestInfo& inf
       if (disk.name != reach.volume) continue;
       disk.file_system = reach.reached;
       disk.reach = reach.reason;
-      if (disk.included && !reach.assumption.empty()) plan.assumptions.push_back("disk " + disk.name + ": " + reach.assumption);
+      if (disk.included && !reach.assumption.empty()) plan.assumptions.push_back(reach.assumption);
     }
   }
 }
@@ -142,84 +142,20 @@ void add_facts(const DiskFacts& facts, const VirtualMachine& vm, SnapshotPlan& p
   }
 }
 
-// The running instances of the namespaces of a run, as far as they may be read.
-class Instances {
- public:
-  Instances(kube::Client& client, const kube::Call& call, const std::stop_token& stop) : client_(client), call_(call), stop_(stop) {}
-
-  // One list per namespace.
-  Result<void> read(const std::vector<VirtualMachine>& vms) {
-    for (const VirtualMachine& vm : vms) {
-      if (!spaces_.insert(vm.ns).second) continue;
-      const Result<kube::ObjectList> list = client_.list(kubevirt::virtual_machine_instances(), vm.ns, {}, call_, stop_);
-      if (!list.ok() && list.error().code() != ErrorCode::forbidden) return list.error();
-      if (!list.ok()) {
-        unlisted_.insert(vm.ns);
-        continue;
-      }
-      for (const json::Value& item : list->items) {
-        if (Result<void> taken = take(item); !taken.ok()) return taken;
-      }
-    }
-    for (const VirtualMachine& vm : vms) {
-      if (unlisted_.count(vm.ns) == 0) continue;
-      const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), {vm.ns, vm.name}, call_, stop_);
-      if (object.ok()) {
-        if (Result<void> taken = take(*object); !taken.ok()) return taken;
-      } else if (object.error().code() == ErrorCode::forbidden) {
-        unread_.emplace(kube::Name{vm.ns, vm.name}, object.error().message());
-      } else if (object.error().code() != ErrorCode::not_found) {
-        return object.error();
-      }
-    }
-    return {};
-  }
-
-  const VirtualMachineInstance* find(const kube::Name& vm) const {
-    const auto found = running_.find(vm);
-    return found == running_.end() ? nullptr : &found->second;
-  }
-  // Why nothing is known of it; nullptr where it was looked for.
-  const std::string* unread(const kube::Name& vm) const {
-    const auto found = unread_.find(vm);
-    return found == unread_.end() ? nullptr : &found->second;
-  }
-
- private:
-  Result<void> take(const json::Value& object) {
-    Result<VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(object);
-    if (!vmi.ok()) return vmi.error();
-    if (vmi->final()) return {};
-    const kube::Name name{vmi->ns, vmi->name};
-    running_.emplace(name, std::move(*vmi));
-    return {};
-  }
-
-  kube::Client& client_;
-  const kube::Call& call_;
-  const std::stop_token& stop_;
-  std::set<std::string> spaces_;
-  std::set<std::string> unlisted_;  // namespaces
-  std::map<kube::Name, std::string> unread_;
-  std::map<kube::Name, VirtualMachineInstance> running_;
-};
-
 class Planner {
  public:
   Planner(kube::Client& client, base::Clock& clock, const SnapshotRequest& request, std::string version, const base::Deadline& deadline,
           const std::stop_token& stop)
-      : client_(client),
-        clock_(clock),
-        request_(request),
-        version_(std::move(version)),
-        call_{.deadline = deadline},
-        stop_(stop),
-        instances_(client, call_, stop) {}
+      : client_(client), clock_(clock), request_(request), version_(std::move(version)), call_{.deadline = deadline}, stop_(stop) {}
 
   const std::vector<std::string>& unknown() const { return facts_.unknown; }
 
   Result<void> read(const std::vector<VirtualMachine>& vms) {
-    if (Result<void> read = instances_.read(vms); !read.ok()) return read;
+    std::map<std::string, std::vector<VirtualMachine>> spaces;
+    for (const VirtualMachine& vm : vms) spaces[vm.ns].push_back(vm);
+    for (const auto& [ns, some] : spaces) {
+      if (Result<void> read = read_instances(some); !read.ok()) return read;
+    }
     Result<DiskFacts> facts = read_disk_facts(client_, vms, call_, stop_);
     if (!facts.ok()) return facts.error();
     facts_ = std::move(*facts);
@@ -268,6 +204,32 @@ class Planner {
     return plan;
   }
 
+  // The running instances of some VMs. Those that may not be listed may yet be read one by one.
+  Result<void> read_instances(const std::vector<VirtualMachine>& vms) {
+    const Result<std::vector<std::optional<VirtualMachineInstance>>> found = instances_of(client_, vms, call_, stop_);
+    if (found.ok()) {
+      for (std::size_t i = 0; i < vms.size(); ++i) {
+        if ((*found)[i]) running_.emplace(kube::Name{vms[i].ns, vms[i].name}, *(*found)[i]);
+      }
+      return {};
+    }
+    if (found.error().code() != ErrorCode::forbidden) return found.error();
+    if (vms.size() == 1) {
+      unread_.emplace(kube::Name{vms[0].ns, vms[0].name}, found.error().message());
+      return {};
+    }
+    for (const VirtualMachine& vm : vms) {
+      if (Result<void> read = read_instances({vm}); !read.ok()) return read;
+    }
+    return {};
+  }
+
+  // Nullptr: none runs, or it may not be read.
+  const VirtualMachineInstance* instance_of(const kube::Name& vm) const {
+    const auto found = running_.find(vm);
+    return found == running_.end() ? nullptr : &found->second;
+  }
+
   // KubeVirt lets the VM go a moment after it has called a snapshot Succeeded: two in a row must not look like two at once.
   bool snapshot_has_ended(const VirtualMachine& vm) const {
     if (vm.snapshot_in_progress.empty()) return false;
@@ -282,7 +244,7 @@ class Planner {
   Result<void> ask_rights(const std::vector<VirtualMachine>& vms) {
     const kube::Resource resource = kubevirt::guest_subresources();
     for (const VirtualMachine& vm : vms) {
-      const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name});
+      const VirtualMachineInstance* vmi = instance_of({vm.ns, vm.name});
       if (vmi == nullptr || !vmi->agent_connected || lacking_.count(vm.ns) > 0) continue;
       std::string& lacking = lacking_[vm.ns];
       for (const char* what : {"unfreeze", "freeze"}) {
@@ -296,16 +258,17 @@ class Planner {
   }
 
   void add_instance(const VirtualMachine& vm, const std::string& what, SnapshotPlan& plan) const {
-    if (const std::string* why = instances_.unread({vm.ns, vm.name})) {
+    if (const auto unread = unread_.find({vm.ns, vm.name}); unread != unread_.end()) {
+      const std::string& why = unread->second;
       plan.running = true;
       plan.hold = kubevirt::Hold::controller;
-      plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " + *why);
-      if (request_.hold == HoldWish::freeze || pauses(request_.hold)) {
-        plan.refusal = Error(ErrorCode::forbidden, what + " cannot be frozen: its instance may not be read: " + *why);
+      plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " + why);
+      if (insists(request_.hold)) {
+        plan.refusal = Error(ErrorCode::forbidden, what + " cannot be frozen: its instance may not be read: " + why);
       }
       return;
     }
-    const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name});
+    const VirtualMachineInstance* vmi = instance_of({vm.ns, vm.name});
     if (vmi == nullptr) return;
     plan.running = true;
     plan.agent_connected = vmi->agent_connected;
@@ -317,7 +280,7 @@ class Planner {
     plan.paused_by = vmi->paused ? read_held_mark(vm.annotation(k_held_annotation)).run : std::string();
     if (!plan.paused_by.empty()) {
       plan.warnings.push_back("the VM is still paused by run " + plan.paused_by + " of this tool, which was killed or goes on elsewhere; " +
-                              how_to_thaw(vm));
+                              "let it run with: " + thaw_command(plan.target.vm));
     } else if (vmi->paused) {
       plan.warnings.emplace_back("the VM is paused: KubeVirt freezes no paused guest, file systems are not flushed");
     } else if (!vmi->agent_connected) {
@@ -325,15 +288,12 @@ class Planner {
     }
     if (vmi->migrating) plan.warnings.emplace_back("the VM is migrating: a freeze is refused until that is over");
     std::optional<Error> no_freeze = choose_hold(*vmi, what, plan);
-    if (request_.hold == HoldWish::freeze || pauses(request_.hold)) plan.refusal = std::move(no_freeze);
+    if (insists(request_.hold)) plan.refusal = std::move(no_freeze);
     if (plan.hold == kubevirt::Hold::controller && vmi->fs_freeze_status == "frozen") {
       plan.warnings.emplace_back(
           "the guest is reported as frozen already: KubeVirt then sends no freeze of its own, and thaws it at the end");
     }
   }
-
-  static std::string how_to_thaw(const kube::Name& vm) { return "let it run with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns; }
-  static std::string how_to_thaw(const VirtualMachine& vm) { return how_to_thaw(kube::Name{vm.ns, vm.name}); }
 
   // Why we cannot hold it ourselves.
   std::optional<Error> choose_hold(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
@@ -341,7 +301,7 @@ class Planner {
     plan.target.windows = may_be_windows(vmi.guest_os_id);
     if (!plan.paused_by.empty() && pauses(request_.hold)) {
       return Error(ErrorCode::precondition, what + " is still paused by run " + plan.paused_by + " of this tool",
-                   how_to_thaw(plan.target.vm));
+                   "let it run with: " + thaw_command(plan.target.vm));
     }
     if (vmi.paused && pauses(request_.hold)) {
       return Error(ErrorCode::precondition, what + " is paused already, by somebody else: it is not ours to let it run",
@@ -419,7 +379,7 @@ class Planner {
     if (!plan.recipe) return;
     plan.recipe_options = request_.recipe_options;
     plan.recipe_target.vm = {vm.ns, vm.name};
-    if (const VirtualMachineInstance* vmi = instances_.find({vm.ns, vm.name})) plan.recipe_target.instance = *vmi;
+    if (const VirtualMachineInstance* vmi = instance_of({vm.ns, vm.name})) plan.recipe_target.instance = *vmi;
     StepRunner runner(client_, clock_, plan.recipe_target, plan.recipe_options);
     if (const Result<void> ready = runner.prepare(*plan.recipe, call_.deadline, stop_); !ready.ok()) plan.refusal = ready.error();
     plan.warnings.insert(plan.warnings.end(), runner.notes().begin(), runner.notes().end());
@@ -440,7 +400,7 @@ class Planner {
       cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
     for (const DiskReport& disk : plan.disks) {
       if (!disk.included) continue;
-      const bool frozen = plan.hold != kubevirt::Hold::none && plan.hold != kubevirt::Hold::pause;
+      const bool frozen = plan.hold == kubevirt::Hold::controller || freezes(plan.hold);
       if (frozen && !disk.accepted_raw && !disk.file_system.value_or(false)) {
         const char* unknown = "whether the agent lists a file system on it is not known";
         cap(pauses(plan.hold) ? Level::crash : unfrozen,
@@ -458,7 +418,8 @@ class Planner {
   const std::string version_;
   const kube::Call call_;
   const std::stop_token& stop_;
-  Instances instances_;
+  std::map<kube::Name, VirtualMachineInstance> running_;
+  std::map<kube::Name, std::string> unread_;  // whose instance may not be read, and why
   DiskFacts facts_;
   std::map<std::string, std::string> lacking_;  // by namespace: the right that is missing for a freeze; empty: none is
 };
@@ -524,6 +485,8 @@ bool is_in(const kube::Name& vm, const Shard& shard) {
   return hash % shard.of == shard.number - 1;
 }
 
+bool insists(HoldWish wish) { return wish == HoldWish::freeze || pauses(wish); }
+bool freezes(kubevirt::Hold hold) { return hold == kubevirt::Hold::freeze || hold == kubevirt::Hold::freeze_pause; }
 bool pauses(HoldWish wish) { return wish == HoldWish::pause || wish == HoldWish::freeze_pause; }
 bool pauses(kubevirt::Hold hold) { return hold == kubevirt::Hold::pause || hold == kubevirt::Hold::freeze_pause; }
 

@@ -27,7 +27,10 @@ enum class WaitFor { ready, cut, none };
 
 // Who is to make a running guest stand still. automatic: freeze where an agent is connected and we may freeze and thaw, else controller.
 enum class HoldWish { automatic, controller, freeze, pause, freeze_pause };
+bool insists(HoldWish wish);  // nobody else is to do it
 bool pauses(HoldWish wish);
+// What we do ourselves.
+bool freezes(kubevirt::Hold hold);
 bool pauses(kubevirt::Hold hold);
 
 // A VM that was paused cannot be let run while KubeVirt works on its snapshot, so that may not take as long as otherwise.
@@ -131,9 +134,10 @@ struct TakeOptions {
 // Takes all planned snapshots and follows them to `wait`; one item per plan, in their order. Never fails as a call: each item holds its
 // outcome, with item.error
 //   already_exists  the name is taken, by us or by others (said which); nothing was created
-//   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen; or the guest could not be frozen
+//   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen; or the guest would have stood still for
+//                   too long, or its lock was lost, and the snapshot was removed
 //   not_found       deleted by someone while we waited, or replaced under the same name
-//   timeout         the deadline passed, the object still exists; or the guest would have stood still for too long, and it was removed
+//   timeout         the deadline passed; the object still exists, unless we held its guest: then it was removed
 //   cancelled       stop was requested
 //   or what the client said. Where the object was left behind, item.left names it with its state.
 // A guest that we hold is let go on every path, and item.freeze says whether that was confirmed. Giving up a snapshot whose guest we hold

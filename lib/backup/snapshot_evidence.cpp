@@ -46,7 +46,7 @@ class Witness {
       if (disk.included) disk.cut_seen = cut_seen(disk);
     }
     if (guest_.begun) tell_guest(evidence, last_cut(evidence));
-    if (seen_.hold == Hold::freeze || seen_.hold == Hold::freeze_pause) tell_freeze(evidence);
+    if (freezes(seen_.hold)) tell_freeze(evidence);
     if (!seen_.recipe.empty() && plan_.recipe) assume_steps(evidence);
     for (const StepFact& step : seen_.recipe) {
       if (!evidence.recipe) evidence.recipe.emplace();

@@ -5,6 +5,7 @@
 
 #include "backup/consistency.hpp"
 #include "backup/evidence.hpp"
+#include "backup/guest_truth.hpp"
 #include "backup/inventory.hpp"
 #include "backup/snapshot_create.hpp"
 #include "kubevirt/resources.hpp"
@@ -17,8 +18,6 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-// The poll of virt-launcher is 5 s old at the most; then its word reaches the VMI.
-constexpr base::Duration k_stale = std::chrono::seconds(7);
 constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
 // A delete that is not answered by then does not keep a guest waiting.
 constexpr base::Duration k_delete_first = std::chrono::seconds(2);
@@ -51,6 +50,8 @@ SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks,
 }
 
 base::WallTime SnapshotJob::wall(base::TimePoint when) const { return wall_begin_ + (when - begin_); }
+
+std::string SnapshotJob::vm_text() const { return "VM " + plan_.target.vm.ns + "/" + plan_.target.vm.name; }
 
 void SnapshotJob::fail(const Error& error) {
   item_.outcome = Outcome::failed;
@@ -103,7 +104,7 @@ void SnapshotJob::drop_lost() {
 }
 
 void SnapshotJob::break_off(const std::string& why) {
-  fail(Error(ErrorCode::internal, "the snapshot of VM " + item_.ns + "/" + item_.vm + " was broken off: " + why));
+  fail(Error(ErrorCode::internal, "the snapshot of " + vm_text() + " was broken off: " + why));
   let_go();
 }
 
@@ -114,8 +115,7 @@ bool SnapshotJob::check_instance() {
   if (guest.last.uid == plan_.target.vmi_uid && !guests_->look(vm).instance_ended) return true;
   // Where it may not be watched, nothing is known.
   if (!guest.begun || guests_->look(vm).unseen) return true;
-  fail(Error(ErrorCode::precondition,
-             "VM " + vm.ns + "/" + vm.name + " was started anew or stopped since it was looked at; nothing was created",
+  fail(Error(ErrorCode::precondition, vm_text() + " was started anew or stopped since it was looked at; nothing was created",
              "take it again: kubectl vmbackup snapshot " + vm.name + " -n " + vm.ns));
   return false;
 }
@@ -139,32 +139,31 @@ bool SnapshotJob::take_up(const base::Deadline& deadline, const std::stop_token&
 // freeze then, and we could not tell whose freeze it is.
 void SnapshotJob::settle_guest(const base::Deadline& deadline, const std::stop_token& stop) {
   const kube::Name& vm = plan_.target.vm;
-  const base::Deadline fresh = base::Deadline::after(ground_.clock, k_stale).sooner(deadline);
+  const base::Deadline fresh = base::Deadline::after(ground_.clock, k_status_fresh).sooner(deadline);
   for (;;) {
     const GuestHistory guest = guests_->history(vm);
     const bool frozen = !guest.frozen.empty() && guest.frozen.back().on;
     const std::string other = guest.snapshots.empty() ? std::string() : guest.snapshots.back().name;
     if (!frozen && (other.empty() || other == plan_.snapshot.name)) return;
-    const std::string what = "VM " + vm.ns + "/" + vm.name;
     if (fresh.passed(ground_.clock)) {
       // Where KubeVirt holds the guest, a freeze of somebody else only makes the level weaker.
-      if (other.empty() && seen_.hold != kubevirt::Hold::freeze) return;
+      if (other.empty() && !freezes(seen_.hold)) return;
       if (!other.empty()) {
-        return fail(Error(ErrorCode::conflict, what + " has a snapshot under way: " + other,
+        return fail(Error(ErrorCode::conflict, vm_text() + " has a snapshot under way: " + other,
                           "wait for it with: kubectl vmbackup wait vmsnapshot/" + other + " -n " + vm.ns));
       }
-      return fail(Error(ErrorCode::conflict, what + " is frozen already, by somebody else or by an earlier run; nothing was created",
-                        "let it go with: kubectl vmbackup thaw " + vm.name + " -n " + vm.ns));
+      return fail(Error(ErrorCode::conflict, vm_text() + " is frozen already, by somebody else or by an earlier run; nothing was created",
+                        "let it go with: " + thaw_command(vm)));
     }
     if (!ground_.clock.sleep_until(ground_.clock.now() + k_look_again, stop)) {
-      return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of " + what + " was created"));
+      return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of " + vm_text() + " was created"));
     }
   }
 }
 
 // Lock, recipe, freeze, pause, each where the plan has it. What fails fails the snapshot, but for a freeze that KubeVirt may do as well.
 void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
-  const bool ours = seen_.hold == kubevirt::Hold::freeze || pauses(seen_.hold);
+  const bool ours = freezes(seen_.hold) || pauses(seen_.hold);
   if (ours && !check_instance()) return;
   if (pauses(seen_.hold)) {
     const Result<void> locked = locks_.acquire({plan_.target.vm, plan_.vm_uid}, deadline, stop);
@@ -181,7 +180,7 @@ void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_tok
   // The lock and the recipe may have taken their time.
   if (ours && (locked_ || recipe_)) settle_guest(deadline, stop);
   if (failed() || (ours && !check_instance())) return;
-  if (seen_.hold == kubevirt::Hold::freeze || seen_.hold == kubevirt::Hold::freeze_pause) {
+  if (freezes(seen_.hold)) {
     const Result<void> frozen = freeze(deadline, stop);
     if (!frozen.ok()) leave_to_kubevirt(frozen.error(), deadline, stop);
   }
@@ -211,7 +210,7 @@ void SnapshotJob::leave_to_kubevirt(const Error& error, const base::Deadline& de
   seen_.freeze = guard_->record();
   const bool over = stop.stop_requested() || deadline.passed(ground_.clock);
   if (released.ok() && stop.stop_requested()) {
-    return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of VM " + item_.ns + "/" + item_.vm + " was created"));
+    return fail(Error(ErrorCode::cancelled, "interrupted: no snapshot of " + vm_text() + " was created"));
   }
   if (plan_.insists || over || !released.ok()) return fail(released.ok() ? error : released.error());
   const std::string why = "the guest could not be frozen, so the freeze is left to KubeVirt: " + error.message();
@@ -228,12 +227,7 @@ Result<void> SnapshotJob::freeze(const base::Deadline& deadline, const std::stop
   guard_ = std::make_unique<FreezeGuard>(ground_.client, ground_.clock, ground_.observer, ground_.debts,
                                          GuardTarget{target.vm, target.vmi_uid}, plan_.safety_timeout);
   if (plan_.probe) {
-    kubevirt::VirtualMachineInstance instance;
-    instance.ns = target.vm.ns;
-    instance.name = target.vm.name;
-    instance.uid = target.vmi_uid;
-    instance.node = target.node;
-    probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, std::vector<kubevirt::VirtualMachineInstance>{instance});
+    probe_ = std::make_unique<LiveProbe>(ground_.client, ground_.clock, std::vector<HoldTarget>{target});
     const std::vector<Result<void>> found = probe_->prepare(deadline, stop);
     if (!found.front().ok()) return found.front().error().wrap("its agent cannot be asked live");
   }
@@ -327,14 +321,12 @@ void SnapshotJob::thaw_after_controller(bool succeeded) {
   if (uid.empty()) return;
   if (!plan_.may_thaw) {
     remarks_.push_back("the guest may stay frozen until KubeVirt's timer ends that, and you may not thaw it; who may can with: " +
-                       command_for_thaw());
+                       thaw_command(plan_.target.vm));
     return;
   }
   afterwards_.emplace();
   static_cast<void>(backup::let_go(ground_.client, ground_.clock, ground_.observer, {plan_.target.vm, uid}, *afterwards_));
 }
-
-std::string SnapshotJob::command_for_thaw() const { return "kubectl vmbackup thaw " + item_.vm + " -n " + item_.ns; }
 
 // ---- evidence ----
 

@@ -61,6 +61,7 @@ class SnapshotJob {
   void break_off(const std::string& why);
 
   const SnapshotPlan& plan() const { return plan_; }
+  std::string vm_text() const;  // "VM prod/db-0"
   const std::string& uid() const { return item_.uid; }
   SnapshotItem& item() { return item_; }
 
@@ -80,7 +81,6 @@ class SnapshotJob {
   void add_facts();
   void judge(const kubevirt::Evidence& evidence, const std::string& unrecorded);
   void remove_weaker();
-  std::string command_for_thaw() const;
   void thaw_after_controller(bool succeeded);
   base::WallTime wall(base::TimePoint when) const;
 

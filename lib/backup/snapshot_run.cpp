@@ -1,6 +1,5 @@
 // Many snapshots at once: one thread follows them all, a few others freeze, create, thaw and record.
 #include <algorithm>
-#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -148,9 +147,8 @@ class SnapshotRun {
       if (!waits_for_cut(entry)) continue;
       const bool late = ground_.clock.now() >= entry.job->too_long();
       if (!late && !(lost && entry.job->locked())) continue;
-      const SnapshotPlan& plan = entry.job->plan();
-      const std::string vm = "VM " + plan.snapshot.ns + "/" + plan.snapshot.vm;
-      cut_short_[&entry] = late ? vm + " would have stood still for more than " + base::format_duration(plan.max_freeze)
+      const std::string vm = entry.job->vm_text();
+      cut_short_[&entry] = late ? vm + " would have stood still for more than " + base::format_duration(entry.job->plan().max_freeze)
                                 : "the lock of " + vm + " was lost: " + locks_.why_lost();
       watch_.give_up(entry.target, Error(ErrorCode::timeout, "the guest stood still for too long"));
     }
@@ -162,8 +160,7 @@ class SnapshotRun {
     const bool stopped = stop_.stop_requested();
     const Error error(stopped ? ErrorCode::cancelled : ErrorCode::timeout, stopped ? "interrupted" : "the deadline passed");
     for (Entry* entry : std::exchange(queue_, {})) {
-      const SnapshotPlan& plan = entry->job->plan();
-      refuse(*entry, Error(error.code(), error.message() + " before the snapshot of VM " + plan.snapshot.ns + "/" + plan.snapshot.vm +
+      refuse(*entry, Error(error.code(), error.message() + " before the snapshot of " + entry->job->vm_text() +
                                              " was begun; nothing was created for it"));
     }
     early_ = error;
@@ -308,10 +305,7 @@ class SnapshotRun {
     entry.given_up = true;
     const auto cut_short = cut_short_.find(&entry);
     const bool alone = cut_short != cut_short_.end();
-    const SnapshotPlan& plan = entry.job->plan();
-    const std::string why = alone
-                                ? cut_short->second
-                                : early_->message() + " before the disks of VM " + plan.snapshot.ns + "/" + plan.snapshot.vm + " were cut";
+    const std::string why = alone ? cut_short->second : early_->message() + " before the disks of " + entry.job->vm_text() + " were cut";
     const ErrorCode code = alone ? ErrorCode::internal : early_->code();
     hold(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
   }
