@@ -118,6 +118,12 @@ std::string disk_notes(const EvidenceDisk& disk) {
   return notes;
 }
 
+void say_group(const Evidence& evidence, Sentences& out) {
+  if (!evidence.group) return;
+  out.push_back("taken in a group of " + std::to_string(evidence.group->vms) + " VMs, all of which stood still " +
+                when(evidence.group->held) + ", before any snapshot was created");
+}
+
 void say_disks(const Evidence& evidence, Sentences& out) {
   std::optional<Offset> last;
   for (const EvidenceDisk& disk : evidence.disks.value_or(std::vector<EvidenceDisk>{})) {
@@ -179,6 +185,7 @@ std::vector<std::string> evidence_sentences(const Evidence& evidence) {
   say_states(evidence.agent, "the guest agent was", "connected", "away", out);
   say_recipe(evidence, out);
   say_freeze(evidence, out);
+  say_group(evidence, out);
   say_lock(evidence, out);
   say_states(evidence.frozen, "fsFreezeStatus said", "frozen", "nothing", out);
   say_probes(evidence, out);

@@ -82,11 +82,15 @@ std::string hold_text(const backup::SnapshotPlan& plan) {
     case kubevirt::Hold::controller:
       return "controller: KubeVirt freezes and thaws the guest";
     case kubevirt::Hold::freeze:
-      return "freeze: for at most " + base::format_duration(plan.max_freeze) + ", safety timer " +
+    case kubevirt::Hold::freeze_pause:
+      return std::string(kubevirt::to_string(plan.hold)) + ": for at most " + base::format_duration(plan.max_freeze) + ", safety timer " +
              base::format_duration(plan.safety_timeout) + (plan.probe ? ", its agent asked live" : "");
-    default:
-      return plan.running ? "none: the guest runs on" : "none needed";
+    case kubevirt::Hold::pause:
+      return "pause: for at most " + base::format_duration(plan.max_freeze);
+    case kubevirt::Hold::none:
+      break;
   }
+  return plan.running ? "none: the guest runs on" : "none needed";
 }
 
 std::string tri_state(const std::optional<bool>& value) { return value ? yes_no(*value) : "unknown"; }
@@ -110,6 +114,12 @@ std::string plan_text(const backup::SnapshotPlan& plan, bool server) {
     table.add({disk.name, disk.claim, disk.source, yes_no(disk.included), disk.snapshot_class, reached, disk.reason});
   }
   return out + table.text();
+}
+
+std::string group_text(const backup::GroupReport& group) {
+  const std::string vms = std::to_string(group.vms) + (group.vms == 1 ? " VM" : " VMs");
+  if (!group.together) return "\nGroup of " + vms + ": not shown to be of one instant\n";
+  return "\nGroup of " + vms + ": all stood still from " + base::format_time(*group.held) + " on, each until its last cut\n";
 }
 
 std::string component_text(const backup::ComponentVersion& component) {
@@ -159,11 +169,14 @@ std::string snapshot_report_text(const backup::SnapshotReport& report, bool wide
     out += disks_text(item->disks, wide);
     if (const std::string steps = steps_text(item->steps); !steps.empty()) out += '\n' + steps;
   }
+  if (report.group) out += group_text(*report.group);
   return out;
 }
 
 std::string plans_text(const backup::SnapshotSet& set, const backup::SnapshotReport& report, bool server) {
   std::string out;
+  const bool any = std::any_of(report.items.begin(), report.items.end(), [](const SnapshotItem& item) { return !item.error; });
+  if (set.group && any) out = "A group of " + std::to_string(set.plans.size()) + " VMs: held together, or none is taken\n";
   for (std::size_t i = 0; i < set.plans.size(); ++i) {
     if (report.items[i].error) continue;
     if (!out.empty()) out += '\n';

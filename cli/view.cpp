@@ -146,6 +146,16 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"error", optional_error(item.error)}});
 }
 
+namespace {
+Value group_value(const std::optional<backup::GroupReport>& group) {
+  if (!group) return {};
+  return Value::object({{"vms", static_cast<std::int64_t>(group->vms)},
+                        {"heldTime", time_value(group->held)},
+                        {"together", group->together},
+                        {"reasons", strings_value(group->reasons)}});
+}
+}  // namespace
+
 Value snapshot_report_value(const backup::SnapshotReport& report, ExitCode exit_code) {
   Value value = document("SnapshotReport");
   value.set("run", report.run);
@@ -153,6 +163,7 @@ Value snapshot_report_value(const backup::SnapshotReport& report, ExitCode exit_
   value.set("startTime", base::format_time(report.start_time));
   value.set("completionTime", time_value(report.completion_time));
   value.set("exitCode", static_cast<int>(exit_code));
+  value.set("group", group_value(report.group));
   value.set("items", snapshot_items(report.items));
   return value;
 }
@@ -302,6 +313,10 @@ const std::vector<FieldText>& report_field_texts() {
       {"dryRun", "SnapshotReport, DeleteReport, ForgetReport: true when nothing was changed"},
       {"startTime, completionTime", "SnapshotReport: begin and end of the run, on this machine's clock"},
       {"exitCode", "SnapshotReport, DeleteReport, ForgetReport, VersionReport: the exit code of the run"},
+      {"group",
+       "SnapshotReport of snapshot --group, else null: vms; heldTime, from which on all of them stood still (null: that was not reached); "
+       "together, whether each is shown to have stood still until its last cut, so that all snapshots are of that instant; reasons[], why "
+       "that is not shown"},
       {"items[]", "SnapshotReport, SnapshotList: snapshots, with the fields below; Snapshot has those fields at the top"},
       {"plans[]",
        "SnapshotReport of a dry run: namespace, vm, apiVersion, running, agentConnected (null: not known), paused, hold (none, controller, "

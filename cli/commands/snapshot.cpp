@@ -1,8 +1,10 @@
 // kubectl vmbackup snapshot: take snapshots and wait for them.
 #include "backup/snapshot.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "backup/consistency.hpp"
 #include "backup/run_id.hpp"
 #include "base/duration.hpp"
+#include "base/text.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/metrics.hpp"
@@ -51,7 +54,8 @@ constexpr const char* k_description =
     "so "
     "that list and show can judge it again. What each level needs: kubectl-vmbackup-levels(7).\n"
     "\n"
-    "Of several VMs, at most --parallel stand still at a time. Each has an outcome of its own, and one that fails does not keep the others "
+    "Of several VMs, at most --parallel stand still at a time, or with --group all together: their snapshots are then of one instant, "
+    "or none is taken. Without --group each has an outcome of its own, and one that fails does not keep the others "
     "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept.\n"
     "\n"
     "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that "
@@ -142,10 +146,13 @@ Outcome run(const Options& options, Context& context) {
     const backup::Ground ground{*cluster->client, context.clock(), progress, context.debts()};
     backup::TakeOptions take = options.take;
     take.threads = context.ticking();
+    take.parallel = std::min(take.parallel, request.max_held);
     take.lock.run = request.run;
     take.lock.host = context.environment().host;
     take.note = [&context](const std::string& text) { context.console().note(text); };
-    report.items = backup::take_snapshots(ground, *set, take, deadline, context.stop());
+    backup::TakenSnapshots taken = backup::take_snapshots(ground, *set, take, deadline, context.stop());
+    report.items = std::move(taken.items);
+    report.group = std::move(taken.group);
   }
   add_passed_over(*set, report);
   outcome.set = std::move(*set);
@@ -199,6 +206,20 @@ std::vector<ExitCode> codes_of_tried(const backup::SnapshotReport& report, const
   return tried;
 }
 
+void tell_ends(const backup::SnapshotReport& report, const std::vector<ExitCode>& codes, const std::optional<backup::Level>& require,
+               Context& context) {
+  std::set<std::string> told;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const backup::SnapshotItem& item = report.items[i];
+    // What keeps one VM of a group from being taken is the error of all the others.
+    const bool again = item.error && item.left.empty() && !told.insert(item.error->message()).second;
+    if (!again) tell_end(context, item, codes[i], require);
+  }
+  if (!report.group || report.group->together) return;
+  const bool taken = std::none_of(report.items.begin(), report.items.end(), [](const backup::SnapshotItem& item) { return item.error; });
+  if (taken) context.console().warning("the group is not shown to be of one instant: " + base::join(report.group->reasons, "; "));
+}
+
 ExitCode run_snapshot(Options& options, Context& context) {
   if (!options.recipe_file.empty()) {
     base::Result<backup::Recipe> recipe = backup::load_recipe(options.recipe_file);
@@ -216,7 +237,9 @@ ExitCode run_snapshot(Options& options, Context& context) {
   if (outcome.error && !add_unplanned(options, *outcome.error, context, outcome.report)) return context.fail(*outcome.error);
   outcome.report.completion_time = context.clock().wall_now();
   const std::vector<ExitCode> codes = codes_of(options, outcome, context.signal());
-  const ExitCode code = combine(codes_of_tried(outcome.report, codes));
+  ExitCode code = combine(codes_of_tried(outcome.report, codes));
+  const std::optional<backup::GroupReport>& group = outcome.report.group;
+  if (code == ExitCode::done && group && !group->together) code = ExitCode::weaker;
   const bool server = options.dry_run == DryRun::server;
   print_result(context, options.output,
                {.document = [&] { return document_of(outcome, code); },
@@ -227,7 +250,7 @@ ExitCode run_snapshot(Options& options, Context& context) {
                     },
                 .names = [&] { return snapshot_names_text(outcome.report.items); }});
   write_metrics(context, options.metrics_file, outcome.report, codes, code);
-  for (std::size_t i = 0; i < codes.size(); ++i) tell_end(context, outcome.report.items[i], codes[i], options.take.require);
+  tell_ends(outcome.report, codes, options.take.require, context);
   context.console().result(document_of(outcome, code), static_cast<int>(code));
   return code;
 }
@@ -304,6 +327,16 @@ void bind_many(Flags& flags, Options& options) {
                  .help = "so many VMs at a time are held, or have disks that are not cut yet",
                  .fallback = "4",
                  .set = count_into(options.take.parallel, 1, 64)});
+  flags.add(Flag{.name = "group",
+                 .help = "hold all VMs together before the first snapshot is created; what fails for one before all are cut fails for all, "
+                         "and their snapshots are deleted",
+                 .excludes = {"shard", "skip-if-newer", "run", "parallel"},
+                 .set = switch_into(options.request.group)});
+  flags.add(Flag{.name = "max-held",
+                 .metavar = "N",
+                 .help = "no more VMs than this stand still at once, whatever --parallel says; a larger --group is refused",
+                 .fallback = "20",
+                 .set = count_into(options.request.max_held, 1, 64)});
   flags.add(Flag{
       .name = "shard",
       .metavar = "I/N",
@@ -354,6 +387,15 @@ base::Result<void> check(const Options& options) {
   if (unwatched && options.take.require) {
     return refuse("--wait none was given with --require: a level is only known once the disks are cut",
                   "wait for the cuts with --wait cut");
+  }
+  if (options.request.group && (unwatched || options.request.hold == backup::HoldWish::controller)) {
+    return refuse(std::string("--group was given with ") + (unwatched ? "--wait none" : "--hold controller") +
+                      ": only this program can hold several guests together",
+                  "leave --hold away, or use --hold freeze+pause");
+  }
+  if (options.request.group && options.take.delete_weaker) {
+    return refuse("--group was given with --delete-weaker: a group without one of its snapshots is none",
+                  "look at the exit code, 3 where it is weaker than asked, and delete all of it");
   }
   if (options.take.delete_weaker && !options.take.require) {
     return refuse("--delete-weaker was given without --require", "say what is strong enough: --require filesystem");
@@ -427,6 +469,7 @@ Command snapshot_command() {
                        {"look first: what would be in it, how consistent could it be, and would the server accept it?",
                         "snapshot db-0 -n prod --dry-run=server"},
                        {"all VMs of an application, two standing still at a time", "snapshot -n prod -l app=shop --parallel 2"},
+                       {"the VMs of an application at one instant, all of them or none", "snapshot -n prod -l app=shop --group"},
                        {"for cron: fail with 3 where a file system may be torn, and keep no such snapshot",
                         "snapshot --all -n prod --require filesystem --delete-weaker --timeout 1h"},
                        {"one of four workers, which takes only what has no snapshot of the last 20 hours",

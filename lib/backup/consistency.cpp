@@ -309,6 +309,12 @@ void add_level(const SnapshotParts& parts, bool ignore_recorded, SnapshotItem& i
   item.judged = std::make_shared<const Judged>(Judged{std::move(verdict), found.source, std::move(found.evidence)});
 }
 
+bool stood_still(const Judged& judged) {
+  const Level level = judged.verdict.level;
+  if (stronger(level, Level::crash)) return true;
+  return level == Level::crash && !judged.evidence.inferred && paused_throughout(judged.evidence);
+}
+
 bool stopped_cleanly(const Evidence& evidence) {
   return evidence.instance && !evidence.instance->ran && evidence.instance->stopped == Stop::clean;
 }

@@ -24,6 +24,10 @@ Verdict verdict_of(const SnapshotEvidence& found, const JudgeOptions& options = 
 // that was hot-plugged and never in the VM's spec) makes the item incomplete.
 void add_level(const SnapshotParts& parts, bool ignore_recorded, SnapshotItem& item);
 
+// Whether all its disks are shown to have stood still together from the create until the last cut. Not for one disk alone, which is of an
+// instant of its own.
+bool stood_still(const Judged& judged);
+
 // Whether `level` is good enough for `required`. offline meets filesystem and all below; it meets application only if a clean stop was
 // seen. Nothing but offline meets offline. A level that is not known meets only unknown.
 bool meets(Level level, Level required, bool clean_stop);

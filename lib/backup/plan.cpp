@@ -13,6 +13,7 @@
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
+#include "backup/snapshot_group.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
 #include "kube/access_review.hpp"
@@ -263,7 +264,7 @@ class Planner {
       plan.running = true;
       plan.hold = kubevirt::Hold::controller;
       plan.warnings.push_back("the running instance may not be read, so guest agent and hot-plugged disks are not known: " + why);
-      if (insists(request_.hold)) {
+      if (insists(request_.hold) || request_.group) {
         plan.refusal = Error(ErrorCode::forbidden, what + " cannot be frozen: its instance may not be read: " + why);
       }
       return;
@@ -288,7 +289,8 @@ class Planner {
     }
     if (vmi->migrating) plan.warnings.emplace_back("the VM is migrating: a freeze is refused until that is over");
     std::optional<Error> no_freeze = choose_hold(*vmi, what, plan);
-    if (insists(request_.hold)) plan.refusal = std::move(no_freeze);
+    // Nobody but us can hold several at once.
+    if (insists(request_.hold) || request_.group) plan.refusal = std::move(no_freeze);
     if (plan.hold == kubevirt::Hold::controller && vmi->fs_freeze_status == "frozen") {
       plan.warnings.emplace_back(
           "the guest is reported as frozen already: KubeVirt then sends no freeze of its own, and thaws it at the end");
@@ -332,8 +334,9 @@ class Planner {
       if (std::optional<Error> refusal = hold_by_pause(vmi, what, kubevirt::Hold::freeze_pause, plan, request_)) return refusal;
     } else {
       plan.hold = kubevirt::Hold::freeze;
-      plan.insists = request_.hold == HoldWish::freeze;
+      plan.insists = request_.hold == HoldWish::freeze || request_.group;
     }
+    plan.locks = pauses(plan.hold) || request_.group;
     plan.probe = request_.probe;
     plan.max_freeze = request_.max_freeze.value_or(plan.target.windows ? k_max_freeze_windows : k_max_freeze);
     plan.safety_timeout = std::chrono::ceil<std::chrono::seconds>(plan.max_freeze) + k_safety_margin;
@@ -344,6 +347,7 @@ class Planner {
                                             SnapshotPlan& plan, const SnapshotRequest& request) {
     if (vmi.migrating) return Error(ErrorCode::conflict, what + " cannot be paused: it is migrating");
     plan.hold = hold;
+    plan.locks = true;
     plan.insists = true;
     plan.max_freeze = request.max_freeze.value_or(k_max_freeze);
     if (plan.snapshot.failure_deadline.empty()) plan.snapshot.failure_deadline = base::format_duration(k_failure_deadline_paused);
@@ -476,6 +480,16 @@ Result<void> pass_over(kube::Client& client, const SnapshotRequest& request, Sel
   return {};
 }
 
+// A part of a group is none.
+void refuse_together(std::vector<SnapshotPlan>& plans) {
+  const auto refused = std::find_if(plans.begin(), plans.end(), [](const SnapshotPlan& plan) { return plan.refusal.has_value(); });
+  if (refused == plans.end()) return;
+  const Error why = all_or_none(refused->target.vm, *refused->refusal);
+  for (SnapshotPlan& plan : plans) {
+    if (!plan.refusal) plan.refusal = why;
+  }
+}
+
 }  // namespace
 
 // FNV-1a: the same on every machine, for ever.
@@ -507,12 +521,19 @@ Result<SnapshotSet> plan_snapshots(kube::Client& client, base::Clock& clock, con
     return Error(ErrorCode::usage, "--name was given for " + std::to_string(vms.size()) + " VMs: a name is for one snapshot",
                  "leave --name away: each snapshot is named after its VM and the run");
   }
-  SnapshotSet set{request.run, *version, {}, std::move(selected->passed_over), {}};
+  if (request.group && vms.size() > request.max_held) {
+    return Error(ErrorCode::usage,
+                 "--group would make " + std::to_string(vms.size()) + " VMs stand still at once, and no more than " +
+                     std::to_string(request.max_held) + " may",
+                 "choose fewer VMs, or allow more with --max-held " + std::to_string(vms.size()));
+  }
+  SnapshotSet set{request.run, request.group, *version, {}, std::move(selected->passed_over), {}};
   Planner planner(client, clock, request, *version, deadline, stop);
   if (Result<void> read = planner.read(vms); !read.ok()) return read.error();
   set.notes = planner.unknown();
   set.plans.resize(vms.size());
   base::for_each_parallel(vms.size(), k_at_once, [&](std::size_t i) { set.plans[i] = planner.plan(vms[i]); });
+  if (request.group) refuse_together(set.plans);
   return set;
 }
 

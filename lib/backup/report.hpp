@@ -81,8 +81,17 @@ struct SnapshotItem {
   std::optional<base::Error> error;
 };
 
+// What a group came to.
+struct GroupReport {
+  std::size_t vms = 0;
+  std::optional<base::WallTime> held;  // all of them stood still then; none: that was not reached
+  bool together = false;               // each is shown to have stood still from `held` until its last cut: all are of that instant
+  std::vector<std::string> reasons;    // why that is not shown
+};
+
 struct SnapshotReport {
   std::string run;
+  std::optional<GroupReport> group;
   bool dry_run = false;
   base::WallTime start_time{};
   std::optional<base::WallTime> completion_time;

@@ -62,6 +62,8 @@ struct SnapshotRequest {
   std::optional<base::Duration> max_freeze;
   bool probe = false;                   // ask the agents of frozen guests live
   std::vector<std::string> accept_raw;  // disks that need no file system
+  bool group = false;                   // all VMs are held together before the first snapshot is created, or none is taken
+  std::size_t max_held = 20;            // the largest group
   std::optional<Shard> shard;
   std::optional<base::Duration> skip_if_newer;  // pass over a VM that has a snapshot, ready to use, that is not older
   std::optional<Recipe> recipe;                 // for each running VM
@@ -87,6 +89,7 @@ struct SnapshotPlan {
   bool insists = false;          // where the freeze fails, no snapshot is taken
   bool resumes = false;          // it may have been created by an earlier part of the run
   bool may_thaw = false;         // we have the right to let it go
+  bool locks = false;            // a Lease keeps other runs away while it is held
   std::optional<Recipe> recipe;  // of a VM that runs
   RecipeTarget recipe_target;
   RecipeOptions recipe_options;
@@ -101,6 +104,7 @@ struct SnapshotPlan {
 
 struct SnapshotSet {
   std::string run;
+  bool group = false;  // together or not at all
   std::string api_version;
   std::vector<SnapshotPlan> plans;  // by namespace and name
   std::vector<PassedOver> passed_over;
@@ -108,7 +112,8 @@ struct SnapshotSet {
 };
 
 // Reads the API versions, the VMs, their instances and agents. Sends nothing that changes anything.
-// Errors of the whole: as select_vms; precondition: no snapshot API; usage: `name` with several VMs. Refusals, kept per VM:
+// Errors of the whole: as select_vms; precondition: no snapshot API; usage: `name` with several VMs, a group of more than `max_held`.
+// Where one VM of a group is refused, all are. Refusals, kept per VM:
 //   precondition  no disk can be snapshotted, more than one VolumeSnapshotClass fits, the VM is being deleted, no agent for a freeze
 //   conflict      another snapshot or a restore of this VM is under way
 //   forbidden     a freeze was asked for, and we may not freeze or not thaw
@@ -131,8 +136,12 @@ struct TakeOptions {
   std::function<void(const std::string&)> note;  // a sentence that is worth no warning; from any thread, one at a time
 };
 
-// Takes all planned snapshots and follows them to `wait`; one item per plan, in their order. Never fails as a call: each item holds its
-// outcome, with item.error
+struct TakenSnapshots {
+  std::vector<SnapshotItem> items;   // one per plan, in their order
+  std::optional<GroupReport> group;  // of a group
+};
+
+// Takes all planned snapshots and follows them to `wait`. Never fails as a call: each item holds its outcome, with item.error
 //   already_exists  the name is taken, by us or by others (said which); nothing was created
 //   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen; or the guest would have stood still for
 //                   too long, or its lock was lost, and the snapshot was removed
@@ -142,9 +151,10 @@ struct TakeOptions {
 //   or what the client said. Where the object was left behind, item.left names it with its state.
 // A guest that we hold is let go on every path, and item.freeze says whether that was confirmed. Giving up a snapshot whose guest we hold
 // deletes it first: a guest that is thawed before would be cut all the same. Where KubeVirt's controller holds the guest, stop and deadline
-// end the wait only.
-std::vector<SnapshotItem> take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options,
-                                         const base::Deadline& deadline, const std::stop_token& stop);
+// end the wait only. Of a group nothing is kept unless all of it is cut: until then what fails for one VM fails for all, and their
+// snapshots are deleted.
+TakenSnapshots take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options, const base::Deadline& deadline,
+                              const std::stop_token& stop);
 
 // The plan as a report item (outcome planned, or failed where it is refused), for --dry-run.
 SnapshotItem item_of(const SnapshotPlan& plan);

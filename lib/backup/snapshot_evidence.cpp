@@ -55,6 +55,7 @@ class Witness {
       if (step.held) told.held = begin(*step.held);
       evidence.recipe->push_back(std::move(told));
     }
+    if (seen_.group) evidence.group = kubevirt::GroupSeen{seen_.group->vms, end(seen_.group->held)};
     if (seen_.hold == Hold::controller) tell_controller(evidence);
     return evidence;
   }

@@ -18,6 +18,10 @@
 namespace vmbackup::backup {
 
 // Times on our steady clock.
+struct GroupFact {
+  std::size_t vms = 0;
+  base::TimePoint held;  // all of them stood still then
+};
 struct SnapshotSeen {
   kubevirt::Hold hold = kubevirt::Hold::none;
   base::TimePoint create_sent;
@@ -29,6 +33,7 @@ struct SnapshotSeen {
   std::optional<FreezeRecord> freeze;         // our own, and its thaw
   std::optional<base::TimePoint> pause_sent;  // our own pause
   std::vector<StepFact> recipe;
+  std::optional<GroupFact> group;
   std::optional<LiveWord> probe;  // where the agent was asked itself
   bool thawed_before = false;     // we let it go just before the snapshot, after a freeze that did not come about
   bool unbroken = false;          // the watch of the guest had no gap until `until`

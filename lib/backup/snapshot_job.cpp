@@ -71,15 +71,16 @@ void SnapshotJob::see_cut(const std::string& disk, base::TimePoint when) {
 // ---- the guest and the create ----
 
 void SnapshotJob::start(const base::Deadline& deadline, const std::stop_token& stop) {
-  begin_ = ground_.clock.now();
-  wall_begin_ = ground_.clock.wall_now();
-  if (plan_.resumes && take_up(deadline, stop)) return;
-  if (guests_ != nullptr && plan_.running) settle_guest(deadline, stop);
-  if (!failed() && guests_ != nullptr) hold_guest(deadline, stop);
-  if (!failed()) create(window(deadline), stop);
-  if (!failed()) return;
-  // A snapshot that may be there must be gone before its guest is let go: it would be cut all the same.
-  const bool lost = lost_create_ && holds();
+  prepare(deadline, stop);
+  if (!failed() && !taken_up_) hold(deadline, stop);
+  if (!failed() && !taken_up_) create(deadline, stop);
+  if (failed()) take_back(*item_.error);
+}
+
+void SnapshotJob::take_back(const Error& error) {
+  if (!failed()) fail(error);
+  // A snapshot that may be there must be gone before its guest is let go: it would be cut all the same. That of a group is of no use.
+  const bool lost = lost_create_ && (holds() || seen_.group);
   if (lost) drop_lost();
   let_go();
   // Once more, for it may have come late; that none comes later still cannot be known.
@@ -161,11 +162,17 @@ void SnapshotJob::settle_guest(const base::Deadline& deadline, const std::stop_t
   }
 }
 
-// Lock, recipe, freeze, pause, each where the plan has it. What fails fails the snapshot, but for a freeze that KubeVirt may do as well.
-void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_token& stop) {
-  const bool ours = freezes(seen_.hold) || pauses(seen_.hold);
-  if (ours && !check_instance()) return;
-  if (pauses(seen_.hold)) {
+// We make the guest stand still, not KubeVirt.
+bool SnapshotJob::holds_itself() const { return guests_ != nullptr && (freezes(seen_.hold) || pauses(seen_.hold)); }
+
+void SnapshotJob::prepare(const base::Deadline& deadline, const std::stop_token& stop) {
+  begin_ = ground_.clock.now();
+  wall_begin_ = ground_.clock.wall_now();
+  if (plan_.resumes && take_up(deadline, stop)) return;
+  if (guests_ == nullptr) return;
+  if (plan_.running) settle_guest(deadline, stop);
+  if (failed() || (holds_itself() && !check_instance())) return;
+  if (plan_.locks) {
     const Result<void> locked = locks_.acquire({plan_.target.vm, plan_.vm_uid}, deadline, stop);
     if (!locked.ok()) return fail(locked.error());
     locked_ = true;
@@ -178,8 +185,12 @@ void SnapshotJob::hold_guest(const base::Deadline& deadline, const std::stop_tok
     if (!quiet.ok()) return fail(quiet.error());
   }
   // The lock and the recipe may have taken their time.
-  if (ours && (locked_ || recipe_)) settle_guest(deadline, stop);
-  if (failed() || (ours && !check_instance())) return;
+  if (holds_itself() && (locked_ || recipe_)) settle_guest(deadline, stop);
+}
+
+// What fails fails the snapshot, but for a freeze that KubeVirt may do as well.
+void SnapshotJob::hold(const base::Deadline& deadline, const std::stop_token& stop) {
+  if (!holds_itself() || !check_instance()) return;
   if (freezes(seen_.hold)) {
     const Result<void> frozen = freeze(deadline, stop);
     if (!frozen.ok()) leave_to_kubevirt(frozen.error(), deadline, stop);
@@ -240,7 +251,8 @@ Result<void> SnapshotJob::freeze(const base::Deadline& deadline, const std::stop
   return {};
 }
 
-void SnapshotJob::create(const base::Deadline& deadline, const std::stop_token& stop) {
+void SnapshotJob::create(const base::Deadline& until, const std::stop_token& stop) {
+  const base::Deadline deadline = window(until);
   seen_.create_sent = ground_.clock.now();
   seen_.create_wall = ground_.clock.wall_now();
   Result<kubevirt::VmSnapshot> created = create_snapshot(ground_.client, plan_, {.deadline = deadline}, stop);

@@ -23,7 +23,8 @@
 namespace vmbackup::backup {
 
 // The steps block and may be called on any thread, one at a time. All references must outlive it. In order:
-//   start()              the guest is made to stand still, the snapshot is created; failed() tells
+//   start()              the guest is made to stand still, the snapshot is created; failed() tells. Of a group: prepare(), hold() and
+//                        create(), each for all before the next for any, and take_back() or give_up() where that fails for one of them
 //   let_go() or give_up() where it holds() the guest, once all is cut or nothing more will come
 //   record()             once its parts say that they are cut: evidence, level
 //   finish()             with the end of the wait
@@ -34,6 +35,15 @@ class SnapshotJob {
   SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks, const SnapshotPlan& plan, const TakeOptions& options);
 
   void start(const base::Deadline& deadline, const std::stop_token& stop);
+  // Waits until the guest can be held, takes its lock and has its recipe quiesce it, as far as the plan has these.
+  void prepare(const base::Deadline& deadline, const std::stop_token& stop);
+  // Freezes and pauses, likewise.
+  void hold(const base::Deadline& deadline, const std::stop_token& stop);
+  void create(const base::Deadline& deadline, const std::stop_token& stop);
+  // After one of these failed, or with why the others of the group keep it from being taken: what is held is let go.
+  void take_back(const base::Error& error);
+  // All VMs of its group were held at that time.
+  void see_group(std::size_t vms, base::TimePoint when) { seen_.group = GroupFact{vms, when}; }
   bool locked() const { return locked_; }
   bool failed() const { return item_.error.has_value(); }
   // The guest is held by us, or may be.
@@ -68,12 +78,11 @@ class SnapshotJob {
  private:
   void settle_guest(const base::Deadline& deadline, const std::stop_token& stop);
   bool take_up(const base::Deadline& deadline, const std::stop_token& stop);
-  void hold_guest(const base::Deadline& deadline, const std::stop_token& stop);
   void leave_to_kubevirt(const base::Error& error, const base::Deadline& deadline, const std::stop_token& stop);
   base::Result<void> freeze(const base::Deadline& deadline, const std::stop_token& stop);
   base::Result<void> pause(const base::Deadline& deadline, const std::stop_token& stop);
   void release_recipe();
-  void create(const base::Deadline& deadline, const std::stop_token& stop);
+  bool holds_itself() const;
   bool check_instance();
   void drop_lost();
   void compare_instance();

@@ -10,6 +10,7 @@
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
 #include "backup/snapshot_event.hpp"
+#include "backup/snapshot_group.hpp"
 #include "backup/snapshot_job.hpp"
 #include "base/workers.hpp"
 
@@ -22,6 +23,7 @@ using base::ErrorCode;
 
 // Threads beside those that hold guests and let them go: no guest waits for what is recorded or told of another.
 constexpr std::size_t k_more_threads = 4;
+constexpr std::size_t k_most_held = 64;
 // How soon the loss of a lock is noticed.
 constexpr base::Duration k_look_at_locks = std::chrono::seconds(2);
 
@@ -39,7 +41,7 @@ class SnapshotRun {
         locks_(ground.client, ground.clock, teller_, options.lock),
         watch_(ground.client, ground.clock, teller_, scope(), options.wait == WaitFor::cut ? Milestone::cut : Milestone::ready) {}
 
-  std::vector<SnapshotItem> run() {
+  TakenSnapshots run() {
     watch_guests();
     for (const SnapshotPlan& plan : set_.plans) {
       Entry& entry = entries_.emplace_back();
@@ -49,14 +51,16 @@ class SnapshotRun {
     }
     // One VM needs no other thread: everything happens in its order.
     const bool threads = options_.threads && set_.plans.size() > 1;
-    holders_ = std::make_unique<base::Workers>(threads ? options_.parallel : 0);
+    holders_ = std::make_unique<base::Workers>(!threads ? 0 : set_.group ? std::min(entries_.size(), k_most_held) : options_.parallel);
     tellers_ = std::make_unique<base::Workers>(threads ? k_more_threads : 0);
+    if (set_.group) begin_together();
     while (over_ < entries_.size()) turn();
     holders_.reset();
     tellers_.reset();
-    std::vector<SnapshotItem> items;
-    for (Entry& entry : entries_) items.push_back(std::move(entry.job->item()));
-    return items;
+    TakenSnapshots taken;
+    for (Entry& entry : entries_) taken.items.push_back(std::move(entry.job->item()));
+    if (set_.group) taken.group = judge_group(taken.items, group_held_);
+    return taken;
   }
 
  private:
@@ -183,6 +187,40 @@ class SnapshotRun {
     }
   }
 
+  // Nothing has to be followed before all are created.
+  void begin_together() {
+    std::vector<SnapshotJob*> jobs;
+    for (Entry* entry : std::exchange(queue_, {})) jobs.push_back(entry->job.get());
+    if (jobs.empty()) return;
+    const base::Result<base::TimePoint> held = begin_group(jobs, ground_, locks_, options_.threads, deadline_, stop_);
+    if (held.ok()) group_held_ = ground_.clock.wall_now() - (ground_.clock.now() - *held);
+    for (Entry& entry : entries_) {
+      entry.started = true;
+      follow(entry);
+      changed_.push_back(&entry);
+    }
+  }
+
+  bool all_taken() const {
+    return std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.taken; });
+  }
+  // The others may yet fail, and then it will not be kept either.
+  bool group_open() const { return set_.group && !broken_ && !all_taken(); }
+
+  // Nothing of a group is kept unless all of it is cut.
+  void break_group(const Entry& entry) {
+    const Error& error = entry.end->reached.error();
+    const auto cut_short = cut_short_.find(&entry);
+    const std::string why = cut_short == cut_short_.end() ? error.message() : cut_short->second;
+    const bool early = early_ && error.code() == early_->code();
+    broken_ = early ? Error(error.code(), early_->message() + " before all disks of the group were cut")
+                    : all_or_none(entry.job->plan().target.vm, Error(ErrorCode::internal, why));
+    for (Entry& other : entries_) {
+      if (other.target != 0 && !other.end) watch_.give_up(other.target, Error(ErrorCode::timeout, broken_->message()));
+      changed_.push_back(&other);
+    }
+  }
+
   // Has a step done, here or elsewhere; advance() is called after it. Those that hold or let go come first: each VM has a slot and so a
   // thread for them.
   void hold(Entry& entry, const std::function<void()>& step) { act(*holders_, entry, step); }
@@ -240,6 +278,7 @@ class SnapshotRun {
       case SnapshotEnd::Step::taken:
         entry.taken = true;
         entry.job->see_taken(ground_.clock.now());
+        tell_group(entry);
         return;
       case SnapshotEnd::Step::settled:
         entry.settled = std::move(step.parts);
@@ -249,8 +288,17 @@ class SnapshotRun {
         if (step.reached.ok()) entry.taken = true;
         if (entry.taken && step.parts && !entry.settled && !entry.recorded) entry.settled = step.parts;
         entry.end = std::move(step);
+        tell_group(entry);
         return;
     }
+  }
+
+  // What becomes of one concerns all.
+  void tell_group(const Entry& entry) {
+    if (!set_.group || broken_) return;
+    if (!entry.taken) return break_group(entry);
+    if (!all_taken()) return;
+    for (Entry& other : entries_) changed_.push_back(&other);
   }
 
   // What follows from all that has happened to the VM.
@@ -266,10 +314,13 @@ class SnapshotRun {
       return close(entry, [this, &job] {
         if (!job.failed()) job.finish_unwatched();
       });
-    if (!entry.let_go && job.holds() && (entry.taken || entry.end)) {
-      entry.let_go = true;
+    if (broken_ && !entry.given_up && entry.end && (entry.taken || may_go_on(entry))) return give_up(entry);
+    // A pause holds all of a group until the last of them is cut.
+    const bool stays = group_open() && pauses(job.plan().hold);
+    if (!entry.let_go && job.holds() && (entry.taken || entry.end) && !stays) {
       // A snapshot that may still be cut must be gone before its guest is let go.
       if (!entry.taken && may_go_on(entry)) return give_up(entry);
+      entry.let_go = true;
       return hold(entry, [&job] { job.let_go(); });
     }
     if (entry.taken || entry.end) free_slot(entry);
@@ -280,7 +331,7 @@ class SnapshotRun {
       return tell(entry, [&job, parts] { job.record(std::move(*parts)); });
     }
     if (job.removed() && !entry.end) watch_.give_up(entry.target, Error(ErrorCode::cancelled, "deleted"));
-    if (!entry.end) return;
+    if (!entry.end || group_open()) return;
     const auto end = std::make_shared<SnapshotEnd>(*std::exchange(entry.end, std::nullopt));
     close(entry, [&job, end] { job.finish(*end); });
   }
@@ -302,11 +353,14 @@ class SnapshotRun {
   }
 
   void give_up(Entry& entry) {
+    entry.let_go = true;
     entry.given_up = true;
     const auto cut_short = cut_short_.find(&entry);
     const bool alone = cut_short != cut_short_.end();
-    const std::string why = alone ? cut_short->second : early_->message() + " before the disks of " + entry.job->vm_text() + " were cut";
-    const ErrorCode code = alone ? ErrorCode::internal : early_->code();
+    const std::string why = alone     ? cut_short->second
+                            : broken_ ? broken_->message()
+                                      : early_->message() + " before the disks of " + entry.job->vm_text() + " were cut";
+    const ErrorCode code = alone ? ErrorCode::internal : broken_ ? broken_->code() : early_->code();
     hold(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
   }
 
@@ -337,8 +391,10 @@ class SnapshotRun {
   std::map<int, Entry*> by_target_;
   std::deque<Entry*> queue_;
   std::vector<Entry*> changed_;
-  std::map<Entry*, std::string> cut_short_;  // let go before its disks were cut, and why
+  std::map<const Entry*, std::string> cut_short_;  // let go before its disks were cut, and why
   std::optional<Error> early_;
+  std::optional<base::WallTime> group_held_;
+  std::optional<Error> broken_;  // why nothing of the group is kept
   bool ended_early_ = false;
   std::size_t slots_ = 0;
   std::size_t over_ = 0;
@@ -350,8 +406,8 @@ class SnapshotRun {
 
 }  // namespace
 
-std::vector<SnapshotItem> take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options,
-                                         const base::Deadline& deadline, const std::stop_token& stop) {
+TakenSnapshots take_snapshots(const Ground& ground, const SnapshotSet& set, const TakeOptions& options, const base::Deadline& deadline,
+                              const std::stop_token& stop) {
   if (set.plans.empty()) return {};
   return SnapshotRun(ground, set, options, deadline, stop).run();
 }

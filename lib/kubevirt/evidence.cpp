@@ -1,5 +1,6 @@
 #include "kubevirt/evidence.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
@@ -115,6 +116,12 @@ Value value_of(const LockSeen& seen) {
   return value;
 }
 
+Value value_of(const GroupSeen& seen) {
+  Value value = Value::object({{"vms", static_cast<std::int64_t>(seen.vms)}});
+  put(value, "held", std::optional(seen.held));
+  return value;
+}
+
 Value value_of(const StepSeen& seen) {
   Value value = Value::object({{"name", seen.name}});
   put(value, "ready", seen.ready);
@@ -210,6 +217,7 @@ class Decoder {
   std::optional<FreezeSeen> freeze(const Reader& reader);
   std::optional<ThawSeen> thaw(const Reader& reader);
   std::optional<LockSeen> lock(const Reader& reader);
+  std::optional<GroupSeen> group(const Reader& reader);
   StepSeen step(const Reader& reader);
   EvidenceDisk disk(const Reader& reader);
   void lists(Evidence& evidence);
@@ -255,6 +263,13 @@ std::optional<LockSeen> Decoder::lock(const Reader& reader) {
   if (!reader.present()) return std::nullopt;
   return LockSeen{flag(reader, "other", true), offset(reader, "becameOurs"), flag(reader, "statusEmpty", false),
                   flag(reader, "thawBefore", true), offset(reader, "watched").value_or(Offset{})};
+}
+
+std::optional<GroupSeen> Decoder::group(const Reader& reader) {
+  if (!reader.present()) return std::nullopt;
+  const std::int64_t vms = reader.optional_integer("vms").value_or(0);
+  if (vms < 1) fail("vms: no number of VMs");
+  return GroupSeen{static_cast<std::size_t>(std::max<std::int64_t>(vms, 0)), required_offset(reader, "held")};
 }
 
 StepSeen Decoder::step(const Reader& reader) { return {reader.required_string("name"), offset(reader, "ready"), offset(reader, "held")}; }
@@ -311,6 +326,7 @@ Result<Evidence> Decoder::evidence() {
   evidence.thaw = thaw(root_.member("thaw"));
   evidence.vss_error = root_.optional_bool("vssError");
   evidence.lock = lock(root_.member("lock"));
+  evidence.group = group(root_.member("group"));
   lists(evidence);
   // A type error stops the reader, and what it then gives is empty: its word comes first.
   if (std::optional<Error> error = root_.error()) return *error;
@@ -339,6 +355,7 @@ Result<std::string> encode(const Evidence& evidence) {
   put(value, "frozen", evidence.frozen);
   put(value, "probes", evidence.probes);
   put_object(value, "lock", evidence.lock);
+  put_object(value, "group", evidence.group);
   put_list(value, "recipe", evidence.recipe);
   if (evidence.indications) value.set("indications", strings_of(*evidence.indications));
   put_list(value, "disks", evidence.disks);

@@ -82,6 +82,11 @@ struct StepSeen {  // one quiesce step of a recipe
   std::optional<Offset> held;   // the last time it was found in force: a hold step running, any other not yet released
 };
 
+struct GroupSeen {
+  std::size_t vms = 0;  // taken together, this one among them
+  Offset held{};        // from then on each of them was known to stand still, before any of their snapshots was created
+};
+
 struct EvidenceDisk {
   std::string name;                             // the VM's volume
   std::string claim;                            // PVC
@@ -114,6 +119,7 @@ struct Evidence {
   std::optional<std::vector<StateSeen>> frozen;  // fsFreezeStatus "frozen", first as at t0
   std::optional<std::vector<StateSeen>> probes;  // the agent's own answers: frozen or not; empty: not asked
   std::optional<LockSeen> lock;
+  std::optional<GroupSeen> group;                       // absent: taken by itself
   std::optional<std::vector<StepSeen>> recipe;          // quiesce steps; absent or empty: no recipe
   std::optional<std::vector<std::string>> indications;  // at the end, unknown ones too
   std::optional<std::vector<EvidenceDisk>> disks;

@@ -19,8 +19,8 @@ inline base::Result<backup::SnapshotPlan> plan_one(kube::Client& client, base::C
 inline backup::SnapshotItem take_one(kube::Client& client, base::Clock& clock, backup::Observer& observer, const backup::SnapshotPlan& plan,
                                      const backup::TakeOptions& options, const base::Deadline& deadline, const std::stop_token& stop = {}) {
   backup::Debts debts;
-  const backup::SnapshotSet set{{}, plan.api_version, {plan}, {}, {}};
-  return backup::take_snapshots({client, clock, observer, debts}, set, options, deadline, stop).at(0);
+  const backup::SnapshotSet set{{}, false, plan.api_version, {plan}, {}, {}};
+  return backup::take_snapshots({client, clock, observer, debts}, set, options, deadline, stop).items.at(0);
 }
 
 }  // namespace vmbackup::test

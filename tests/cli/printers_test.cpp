@@ -223,7 +223,7 @@ TEST_CASE("plans, one after the other; what is refused is left to its error") {
       "DISK    CLAIM       SOURCE          INCLUDED   CLASS    FILESYSTEM   REASON\n"
       "root    db-0-root   dataVolume      true       rig      false        <none>\n"
       "tools   <none>      containerDisk   false      <none>   <none>       containerDisk keeps nothing over a restart\n";
-  CHECK(cli::plans_text({{}, {}, {plan, refused, plan}, {}, {}}, report, true) == one + "\n" + one);
+  CHECK(cli::plans_text({{}, false, {}, {plan, refused, plan}, {}, {}}, report, true) == one + "\n" + one);
 }
 
 TEST_CASE("deletions") {
