@@ -71,6 +71,9 @@ struct SnapshotRequest {
   RecipeOptions recipe_options;
 };
 
+// Nobody but us is to hold the guests; KubeVirt holds no group.
+bool insists(const SnapshotRequest& request);
+
 // What will be done with one VM, computed before anything is changed; printable, comparable; the whole content of --dry-run.
 struct SnapshotPlan {
   kubevirt::NewVmSnapshot snapshot;

@@ -24,7 +24,8 @@ TEST_CASE("a report has every field even when nothing is known") {
   report.items.resize(1);
   report.items[0].disks.resize(1);
   const json::Value value = cli::snapshot_report_value(report, cli::ExitCode::deadline);
-  CHECK(keys(value) == std::vector<std::string>{"apiVersion", "kind", "run", "dryRun", "startTime", "completionTime", "exitCode", "items"});
+  CHECK(keys(value) ==
+        std::vector<std::string>{"apiVersion", "kind", "run", "dryRun", "startTime", "completionTime", "exitCode", "group", "items"});
   CHECK(value.path({"apiVersion"}).as_string() == "vmbackup/v1");
   CHECK(value.path({"kind"}).as_string() == "SnapshotReport");
   CHECK(value.path({"startTime"}).as_string() == "2026-01-02T03:04:05.678Z");
