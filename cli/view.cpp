@@ -142,6 +142,8 @@ Value snapshot_value(const backup::SnapshotItem& item) {
                         {"cutTime", time_value(item.creation_time)},
                         {"durationSeconds", optional_value(item.seconds)},
                         {"obstacle", item.obstacle},
+                        {"tries", static_cast<std::int64_t>(item.tries)},
+                        {"failedTries", strings_value(item.failed_tries)},
                         {"left", strings_value(item.left)},
                         {"error", optional_error(item.error)}});
 }
@@ -384,6 +386,7 @@ const std::vector<FieldText>& item_field_texts() {
       {"cutTime", "when KubeVirt saw all cuts made"},
       {"durationSeconds", "from the create (or the begin of the wait) to the end of our wait"},
       {"obstacle", "what KubeVirt says stands in the way"},
+      {"tries, failedTries[]", "how often it was tried in this run (snapshot --retry), and why each try before the last one failed"},
       {"left[]", "what was left behind in the cluster, with its state"},
       {"error", "null, or code, message, hint, reason (the server's word) and causes[]"},
   };

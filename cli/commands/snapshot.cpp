@@ -11,6 +11,7 @@
 
 #include "backup/consistency.hpp"
 #include "backup/run_id.hpp"
+#include "backup/snapshot_retry.hpp"
 #include "base/duration.hpp"
 #include "base/text.hpp"
 #include "cli/commands/all.hpp"
@@ -56,7 +57,8 @@ constexpr const char* k_description =
     "\n"
     "Of several VMs, at most --parallel stand still at a time, or with --group all together: their snapshots are then of one instant, "
     "or none is taken. Without --group each has an outcome of its own, and one that fails does not keep the others "
-    "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept.\n"
+    "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept. --retry tries "
+    "those that failed again.\n"
     "\n"
     "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that "
     "KubeVirt "
@@ -65,6 +67,7 @@ constexpr const char* k_description =
 struct Options {
   backup::SnapshotRequest request;
   backup::TakeOptions take;
+  std::size_t retries = 0;
   base::Duration timeout = std::chrono::minutes(30);
   bool allow_partial = false;
   bool yes = false;
@@ -150,7 +153,7 @@ Outcome run(const Options& options, Context& context) {
     take.lock.run = request.run;
     take.lock.host = context.environment().host;
     take.note = [&context](const std::string& text) { context.console().note(text); };
-    backup::TakenSnapshots taken = backup::take_snapshots(ground, *set, take, deadline, context.stop());
+    backup::TakenSnapshots taken = backup::take_with_retries(ground, request, *set, take, options.retries, deadline, context.stop());
     report.items = std::move(taken.items);
     report.group = std::move(taken.group);
   }
@@ -327,6 +330,13 @@ void bind_many(Flags& flags, Options& options) {
                  .help = "so many VMs at a time are held, or have disks that are not cut yet",
                  .fallback = "4",
                  .set = count_into(options.take.parallel, 1, 64)});
+  flags.add(Flag{.name = "retry",
+                 .metavar = "N",
+                 .help =
+                     "try VMs whose snapshot failed again, up to N times, after all others and within --timeout; each try has a name of "
+                     "its own, which ends in -2, -3 and so on",
+                 .fallback = "0",
+                 .set = count_into(options.retries, 0, 10)});
   flags.add(Flag{.name = "group",
                  .help = "hold all VMs together before the first snapshot is created; what fails for one before all are cut fails for all, "
                          "and their snapshots are deleted",

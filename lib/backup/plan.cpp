@@ -98,6 +98,7 @@ class Planner {
     plan.snapshot.ns = vm.ns;
     plan.snapshot.vm = vm.name;
     plan.snapshot.name = request_.name.empty() ? snapshot_name(vm.name, request_.run) : request_.name;
+    if (request_.attempt > 1) plan.snapshot.name += "-" + std::to_string(request_.attempt);
     if (request_.failure_deadline) plan.snapshot.failure_deadline = base::format_duration(*request_.failure_deadline);
     plan.snapshot.deletion_policy = request_.deletion_policy;
     plan.snapshot.labels = {{k_managed_by_label, k_managed_by}, {k_run_label, request_.run}};

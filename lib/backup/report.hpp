@@ -77,6 +77,8 @@ struct SnapshotItem {
   std::vector<StepReport> steps;                // of the recipe, where there was one
   std::optional<FreezeFacts> freeze;            // of snapshots that this run took of a guest with an agent
   std::string obstacle;                         // what the server says stands in the way, if anything
+  std::size_t tries = 1;                        // of this VM in this run
+  std::vector<std::string> failed_tries;        // why those before this one failed: "try 1: ..."
   std::vector<std::string> left;                // what was left in the cluster: "VirtualMachineSnapshot prod/db-0-..., InProgress"
   std::optional<base::Error> error;
 };

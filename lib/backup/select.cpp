@@ -1,6 +1,7 @@
 #include "backup/select.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -79,11 +80,34 @@ Result<std::vector<VirtualMachine>> named_vms(kube::Client& client, const Select
   return found;
 }
 
+Result<std::vector<VirtualMachine>> exactly_these(kube::Client& client, const std::vector<kube::Name>& names, const kube::Call& call,
+                                                  const std::stop_token& stop) {
+  std::map<std::string, Selection> spaces;
+  for (const kube::Name& name : names) {
+    Selection& selection = spaces[name.ns];
+    selection.ns = name.ns;
+    selection.names.push_back(name.name);
+    selection.ignore_not_found = true;
+  }
+  std::vector<VirtualMachine> found;
+  for (const auto& [ns, selection] : spaces) {
+    Result<std::vector<VirtualMachine>> vms = named_vms(client, selection, call, stop);
+    if (!vms.ok()) return vms.error();
+    found.insert(found.end(), std::make_move_iterator(vms->begin()), std::make_move_iterator(vms->end()));
+  }
+  return found;
+}
+
+Result<std::vector<VirtualMachine>> find_vms(kube::Client& client, const Selection& selection, const kube::Call& call,
+                                             const std::stop_token& stop) {
+  if (!selection.exactly.empty()) return exactly_these(client, selection.exactly, call, stop);
+  return selection.names.empty() ? list_vms(client, selection, call, stop) : named_vms(client, selection, call, stop);
+}
+
 }  // namespace
 
 Result<Selected> select_vms(kube::Client& client, const Selection& selection, const kube::Call& call, const std::stop_token& stop) {
-  Result<std::vector<VirtualMachine>> found =
-      selection.names.empty() ? list_vms(client, selection, call, stop) : named_vms(client, selection, call, stop);
+  Result<std::vector<VirtualMachine>> found = find_vms(client, selection, call, stop);
   if (!found.ok()) return found.error();
   if (found->empty() && !selection.label_selector.empty() && !selection.ignore_not_found) {
     return Error(

@@ -18,6 +18,7 @@ struct Selection {
   std::string label_selector;
   bool all = false;
   bool all_namespaces = false;
+  std::vector<kube::Name> exactly;   // these, as far as they exist; all else does not count
   std::vector<std::string> exclude;  // names; in any namespace
   bool ignore_not_found = false;     // a name or a selector that matches nothing is no error
 };

@@ -54,6 +54,7 @@ struct SnapshotRequest {
   std::string run;                                 // run id, see run_id.hpp
   bool resumes = false;                            // the run was begun before
   std::string name;                                // object name, for one VM only; "" = made from VM and run
+  std::size_t attempt = 1;                         // from 2 on, the names end in "-" and this number
   std::optional<base::Duration> failure_deadline;  // at least 1 s; none: KubeVirt's 5m
   std::string deletion_policy;                     // "" = KubeVirt's Delete
   // Beside ours, whose keys (is_own_label) are not taken from here. Checked by kube::check_label.

@@ -59,6 +59,8 @@ TEST_CASE("a report has every field even when nothing is known") {
                                                "cutTime",
                                                "durationSeconds",
                                                "obstacle",
+                                               "tries",
+                                               "failedTries",
                                                "left",
                                                "error"});
   CHECK(item.path({"outcome"}).as_string() == "failed");
