@@ -123,6 +123,12 @@ void bind_allow_partial(Flags& flags, bool& target) {
                  .set = switch_into(target)});
 }
 
+void bind_wait_on_error(Flags& flags, bool& target) {
+  flags.add(Flag{.name = "wait-on-error",
+                 .help = "go on waiting through errors that are known not to heal by themselves, for as long as KubeVirt goes on trying",
+                 .set = switch_into(target)});
+}
+
 void bind_failure_deadline(Flags& flags, std::optional<base::Duration>& target) {
   flags.add(Flag{.name = "failure-deadline",
                  .metavar = "DURATION",

@@ -173,6 +173,8 @@ void bind_yes(Flags& flags, bool& target);
 void bind_all_namespaces(Flags& flags, bool& target);
 void bind_ignore_recorded(Flags& flags, bool& target);
 void bind_allow_partial(Flags& flags, bool& target);
+// --wait-on-error.
+void bind_wait_on_error(Flags& flags, bool& target);
 // Which VMs: names, -l, --all, -A, --exclude, --ignore-not-found. The namespace is filled in by the command.
 void bind_selection(Flags& flags, backup::Selection& target, const std::string& help);
 // --lock-wait, --break-lock, --no-lock.

@@ -60,6 +60,11 @@ constexpr const char* k_description =
     "from being taken. A run that was killed is taken up again with --run and the same VMs: what was created then is kept. --retry tries "
     "those that failed again.\n"
     "\n"
+    "The wait also ends, with 1 and the cause, at an error that is known not to heal by itself: after 10 seconds where the storage calls "
+    "the request itself wrong, after a minute in the same words for any other (the whole list: kubectl vmbackup help wait). A guest that "
+    "stands still, held by this program or by KubeVirt, is let go then, where you may thaw, after its snapshot was deleted; where none "
+    "does, the snapshot stays and is named. KubeVirt alone goes on trying until its failure deadline, and so does --wait-on-error.\n"
+    "\n"
     "Ctrl-C and --timeout let every guest that this program holds go, after deleting a snapshot that is not cut yet; snapshots that "
     "KubeVirt "
     "holds go on in the cluster and are named, so that they can be waited for or deleted.";
@@ -437,6 +442,7 @@ Run bind(Flags& flags) {
        .fallback = "ready"},
       options->take.wait, {{"ready", backup::WaitFor::ready}, {"cut", backup::WaitFor::cut}, {"none", backup::WaitFor::none}}));
   bind_timeout(flags, options->timeout);
+  bind_wait_on_error(flags, options->take.wait_on_error);
   bind_hold(flags, *options);
   bind_recipe(flags, *options);
   bind_level(flags, *options);

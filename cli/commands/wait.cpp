@@ -16,14 +16,24 @@ namespace {
 
 constexpr const char* k_description =
     "Waits until snapshots reach a state, whoever made them, and prints what is in them. It ends early when that can no longer happen: the "
-    "snapshot failed, was deleted, or was replaced under its name. Several are followed together, by one list and one watch per kind, "
-    "within one --timeout.";
+    "snapshot failed, was deleted, or was replaced under its name, or something stands in its way that is known not to go away by itself. "
+    "Several are followed together, by one list and one watch per kind, within one --timeout.\n"
+    "\n"
+    "Known not to go away, so that the wait ends with 1 and the cause, while KubeVirt goes on trying until its failure deadline:\n"
+    "  after 10 seconds  the storage calls the request itself wrong (its CSI code says that no repetition\n"
+    "                    helps); the VM is gone; it is locked for a snapshot that does not exist; KubeVirt\n"
+    "                    cannot choose between several VolumeSnapshotClasses, which only its log tells\n"
+    "  after a minute    any other error of the storage or of the freeze, in the same words all the time;\n"
+    "                    a volume that does not exist; all disks cut and the end not reached, as when the\n"
+    "                    guest cannot be thawed\n"
+    "--wait-on-error goes on. wait deletes nothing and thaws no guest, whichever way it ends.";
 
 struct Options {
   std::vector<std::string> snapshots;
   backup::AwaitState state = backup::AwaitState::ready;
   base::Duration timeout = std::chrono::minutes(30);
   bool allow_partial = false;
+  bool wait_on_error = false;
   OutputFormat output = OutputFormat::table;
 };
 
@@ -31,8 +41,8 @@ std::vector<backup::SnapshotItem> wait_for_all(const Options& options, Context& 
   const base::Result<Connected>& cluster = context.cluster();
   if (cluster) {
     Progress progress(context.console(), context.clock(), context.ticking());
-    return backup::await_snapshots(*cluster->client, context.clock(), progress, cluster->ns, options.snapshots, options.state, deadline,
-                                   context.stop());
+    return backup::await_snapshots(*cluster->client, context.clock(), progress, cluster->ns, options.snapshots, options.state,
+                                   options.wait_on_error, deadline, context.stop());
   }
   std::vector<backup::SnapshotItem> items(options.snapshots.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -96,6 +106,7 @@ Run bind(Flags& flags) {
        .fallback = "ready"},
       options->state, {{"ready", backup::AwaitState::ready}, {"cut", backup::AwaitState::cut}, {"deleted", backup::AwaitState::deleted}}));
   bind_timeout(flags, options->timeout);
+  bind_wait_on_error(flags, options->wait_on_error);
   bind_allow_partial(flags, options->allow_partial);
   bind_output(flags, options->output,
               {OutputFormat::table, OutputFormat::wide, OutputFormat::json, OutputFormat::yaml, OutputFormat::name});

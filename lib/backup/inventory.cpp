@@ -104,8 +104,8 @@ Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string& vers
 }
 
 std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clock, Observer& observer, const std::string& ns,
-                                          const std::vector<std::string>& names, AwaitState state, const base::Deadline& deadline,
-                                          const std::stop_token& stop) {
+                                          const std::vector<std::string>& names, AwaitState state, bool wait_on_error,
+                                          const base::Deadline& deadline, const std::stop_token& stop) {
   const base::TimePoint begin = clock.now();
   const kube::Call call{.deadline = deadline};
   std::vector<SnapshotItem> items;
@@ -115,7 +115,7 @@ std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clo
     for (SnapshotItem& item : items) item.error = version.error();
     return items;
   }
-  const WatchScope scope{.api_version = *version, .one = items.size() == 1, .ns = ns, .label_selector = {}};
+  const WatchScope scope{.api_version = *version, .one = items.size() == 1, .ns = ns, .label_selector = {}, .wait_on_error = wait_on_error};
   SnapshotWatch watch(client, clock, observer, scope, milestone_of(state));
   std::map<int, std::size_t> places;
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -136,7 +136,7 @@ std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clo
     item.seconds = base::to_seconds(clock.now() - begin);
     if (end.reached.ok()) continue;
     const Error& error = end.reached.error();
-    item.error = error.with_hint(next_step(name, end.parts ? &*end.parts : nullptr, error));
+    item.error = end.stuck ? error : error.with_hint(next_step(name, end.parts ? &*end.parts : nullptr, error));
     if (error.code() != ErrorCode::not_found || end.parts) continue;
     if (!suggestions) suggestions.emplace(client, kubevirt::vm_snapshots(*version), ns, call, stop);
     item.error = suggestions->not_found(item.name, error);

@@ -27,10 +27,10 @@ base::Result<SnapshotItem> read_snapshot(kube::Client& client, const std::string
 enum class AwaitState { ready, cut, deleted };
 // Follows existing snapshots of one namespace until each has come to `state` or cannot any more; errors as of take_snapshot. For
 // `deleted`, being there no more is success. One item per name, in their order; no name may come twice. However many they are, there is one
-// list and one watch per kind.
+// list and one watch per kind. Without `wait_on_error` an error that is known not to heal (hindrance.hpp) ends the wait as well: internal.
 std::vector<SnapshotItem> await_snapshots(kube::Client& client, base::Clock& clock, Observer& observer, const std::string& ns,
-                                          const std::vector<std::string>& names, AwaitState state, const base::Deadline& deadline,
-                                          const std::stop_token& stop);
+                                          const std::vector<std::string>& names, AwaitState state, bool wait_on_error,
+                                          const base::Deadline& deadline, const std::stop_token& stop);
 
 // What a delete will remove and what Retain keeps; with UIDs, so that nothing but the planned object can be hit.
 struct DeletePlan {

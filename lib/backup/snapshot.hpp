@@ -131,6 +131,7 @@ base::Result<void> rehearse_snapshot(kube::Client& client, const SnapshotPlan& p
 
 struct TakeOptions {
   WaitFor wait = WaitFor::ready;
+  bool wait_on_error = false;                    // what KubeVirt goes on trying ends no wait (hindrance.hpp)
   LockOptions lock;                              // for VMs that are paused
   std::size_t parallel = 4;                      // guests that are held, or whose snapshots are not cut yet, at once
   bool threads = true;                           // false: all on the caller's thread, for tests whose clock jumps
@@ -148,7 +149,8 @@ struct TakenSnapshots {
 // Takes all planned snapshots and follows them to `wait`. Never fails as a call: each item holds its outcome, with item.error
 //   already_exists  the name is taken, by us or by others (said which); nothing was created
 //   internal        Failed, or Succeeded with no disk in it; message holds the cause as last seen; or the guest would have stood still for
-//                   too long, or its lock was lost, and the snapshot was removed
+//                   too long, or its lock was lost, and the snapshot was removed; or an error is known not to heal: then it was removed
+//                   where the guest may stand still, by us or by KubeVirt, and we may let it go
 //   not_found       deleted by someone while we waited, or replaced under the same name
 //   timeout         the deadline passed; the object still exists, unless we held its guest: then it was removed
 //   cancelled       stop was requested

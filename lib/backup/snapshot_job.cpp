@@ -299,13 +299,19 @@ void SnapshotJob::release_recipe() {
   if (!released.ok()) unreleased_ = released.error();
 }
 
-void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts) {
+bool SnapshotJob::kubevirt_holds() const {
+  if (guests_ == nullptr || seen_.hold != kubevirt::Hold::controller || !plan_.may_thaw) return false;
+  return !guests_->history(plan_.target.vm).last.uid.empty();
+}
+
+void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts, const std::string& hint) {
   given_up_ = true;
   SnapshotItem shown = assemble(parts ? *parts : SnapshotParts{created_, {}, {}, plan_.disks});
   const base::Deadline first = base::Deadline::after(ground_.clock, k_delete_first);
   const kube::Resource resource = kubevirt::vm_snapshots(plan_.api_version);
   static_cast<void>(
       ground_.client.remove(resource, {item_.ns, item_.name}, {.uid = item_.uid, .propagation = {}}, {.deadline = first}, {}));
+  thaw_after_controller(false);
   let_go();
   const base::Deadline rest = base::Deadline::after(ground_.clock, k_gone_limit);
   const DeleteItem gone =
@@ -319,7 +325,8 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
   const std::string what = kubevirt::describe(resource, {item_.ns, item_.name});
   if (gone.error) item_.left.push_back(deleted ? gone.error->message() : what + ", which could not be deleted: " + gone.error->message());
   item_.error = Error(code, why + ": " + what + (deleted ? " was deleted" : " is of no use"),
-                      deleted ? "" : "remove it with: " + command_for("delete ", plan_.snapshot));
+                      deleted ? hint : "remove it with: " + command_for("delete ", plan_.snapshot));
+  item_.reasons.insert(item_.reasons.end(), remarks_.begin(), remarks_.end());
   item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
   add_facts();
 }
@@ -472,7 +479,7 @@ void SnapshotJob::finish(const SnapshotEnd& end) {
     const bool by_itself = error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled;
     if (by_itself && !recorded_) thaw_after_controller(false);
     if (end.parts) {
-      item_.error = error.with_hint(next_step({plan_.snapshot.ns, plan_.snapshot.name}, &*end.parts, error));
+      if (!end.stuck) item_.error = error.with_hint(next_step({plan_.snapshot.ns, plan_.snapshot.name}, &*end.parts, error));
       const bool there = error.code() != ErrorCode::not_found || end.parts->snapshot.deleting;
       if (there) item_.left.push_back(state_in_words(end.parts->snapshot));
     }

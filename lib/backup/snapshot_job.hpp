@@ -48,6 +48,8 @@ class SnapshotJob {
   bool failed() const { return item_.error.has_value(); }
   // The guest is held by us, or may be.
   bool holds() const { return (guard_ && guard_->owes()) || (pause_ && pause_->owes()) || (recipe_ && recipe_->owes()); }
+  // KubeVirt's controller may hold it, and we may let it go.
+  bool kubevirt_holds() const;
   // When it has stood still for too long.
   base::TimePoint too_long() const;
 
@@ -58,7 +60,8 @@ class SnapshotJob {
 
   void let_go();
   // Deletes the snapshot and lets the guest go, in that order. `why` is a clause that begins with what happened; `code` of the error.
-  void give_up(base::ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts);
+  // `hint` is for a snapshot that is gone then.
+  void give_up(base::ErrorCode code, const std::string& why, const std::optional<SnapshotParts>& parts, const std::string& hint = {});
   void record(SnapshotParts parts);
   // It was recorded, was weaker than asked, and is gone.
   bool removed() const { return removed_; }

@@ -99,7 +99,11 @@ class SnapshotRun {
   };
 
   WatchScope scope() const {
-    WatchScope scope{.api_version = set_.api_version, .one = set_.plans.size() == 1, .ns = {}, .label_selector = {}};
+    WatchScope scope{.api_version = set_.api_version,
+                     .one = set_.plans.size() == 1,
+                     .ns = {},
+                     .label_selector = {},
+                     .wait_on_error = options_.wait_on_error};
     if (scope.one) return scope;
     std::set<std::string> spaces;
     for (const SnapshotPlan& plan : set_.plans) spaces.insert(plan.snapshot.ns);
@@ -265,8 +269,12 @@ class SnapshotRun {
     SnapshotJob& job = *entry.job;
     if (job.failed() || options_.wait == WaitFor::none) return;
     const kubevirt::NewVmSnapshot& snapshot = job.plan().snapshot;
-    entry.target =
-        watch_.add({.name = {snapshot.ns, snapshot.name}, .uid = job.uid(), .vm = snapshot.vm, .planned = job.plan().disks}, true);
+    entry.target = watch_.add({.name = {snapshot.ns, snapshot.name},
+                               .uid = job.uid(),
+                               .vm = snapshot.vm,
+                               .vm_uid = job.plan().vm_uid,
+                               .planned = job.plan().disks},
+                              true);
     by_target_[entry.target] = &entry;
     if (early_) watch_.give_up(entry.target, *early_);
   }
@@ -317,7 +325,8 @@ class SnapshotRun {
     if (broken_ && !entry.given_up && entry.end && (entry.taken || may_go_on(entry))) return give_up(entry);
     // A pause holds all of a group until the last of them is cut.
     const bool stays = group_open() && pauses(job.plan().hold);
-    if (!entry.let_go && job.holds() && (entry.taken || entry.end) && !stays) {
+    const bool held = job.holds() || (is_stuck(entry) && job.kubevirt_holds());
+    if (!entry.let_go && held && (entry.taken || entry.end) && !stays) {
       // A snapshot that may still be cut must be gone before its guest is let go.
       if (!entry.taken && may_go_on(entry)) return give_up(entry);
       entry.let_go = true;
@@ -346,8 +355,10 @@ class SnapshotRun {
     });
   }
 
+  static bool is_stuck(const Entry& entry) { return !entry.taken && entry.end && entry.end->stuck; }
+
   static bool may_go_on(const Entry& entry) {
-    if (entry.end->reached.ok()) return true;
+    if (entry.end->reached.ok() || entry.end->stuck) return true;
     const ErrorCode code = entry.end->reached.error().code();
     return code == ErrorCode::timeout || code == ErrorCode::cancelled;
   }
@@ -355,6 +366,7 @@ class SnapshotRun {
   void give_up(Entry& entry) {
     entry.let_go = true;
     entry.given_up = true;
+    if (entry.end->stuck) return give_up_stuck(entry);
     const auto cut_short = cut_short_.find(&entry);
     const bool alone = cut_short != cut_short_.end();
     const std::string why = alone     ? cut_short->second
@@ -362,6 +374,13 @@ class SnapshotRun {
                                       : early_->message() + " before the disks of " + entry.job->vm_text() + " were cut";
     const ErrorCode code = alone ? ErrorCode::internal : broken_ ? broken_->code() : early_->code();
     hold(entry, [&entry, code, why, parts = entry.end->parts] { entry.job->give_up(code, why, parts); });
+  }
+
+  void give_up_stuck(Entry& entry) {
+    const Error& error = entry.end->reached.error();
+    const kube::Name& vm = entry.job->plan().target.vm;
+    const std::string hint = "to go on trying until then: kubectl vmbackup snapshot " + vm.name + " -n " + vm.ns + " --wait-on-error";
+    hold(entry, [&entry, error, hint, parts = entry.end->parts] { entry.job->give_up(error.code(), error.message(), parts, hint); });
   }
 
   void write_event(Entry& entry) {

@@ -47,8 +47,22 @@ Result<SnapshotState::Verdict> SnapshotState::take_snapshot(const json::Value& o
   target_.uid = parts_.snapshot.uid;
   if (target_.vm.empty()) target_.vm = parts_.snapshot.source_name;
   if (!parts_.snapshot.error.empty()) last_error_ = parts_.snapshot.error;
+  if (parts_.snapshot.phase == SnapshotPhase::in_progress) last_wait_ = parts_.snapshot.obstacle();
   tell_changes();
+  if (is_of_other_vm()) {
+    return Error(ErrorCode::internal, what() + " is of another VM than it was made for: " + target_.vm +
+                                          " was deleted and made again under its name (UID " + parts_.snapshot.source_uid + ", it was " +
+                                          target_.vm_uid + ")");
+  }
   return judge();
+}
+
+// KubeVirt goes by the name, and writes down whatever VM it finds there, after the cut as well.
+bool SnapshotState::is_of_other_vm() {
+  const kubevirt::VmSnapshot& snapshot = parts_.snapshot;
+  if (snapshot.phase != SnapshotPhase::in_progress || snapshot.source_uid.empty() || milestone_ == Milestone::deleted) return false;
+  if (target_.vm_uid.empty()) target_.vm_uid = snapshot.source_uid;
+  return snapshot.source_uid != target_.vm_uid;
 }
 
 // What was read by name may be newer than what the watch tells next.
@@ -143,7 +157,14 @@ void SnapshotState::tell_changes() {
     if (!disk.volume_snapshot.empty()) tell_disk(disk, known != nullptr ? *known : DiskReport{});
   }
   if (now.ready_to_use && !told_.ready_to_use) tell(Event::Kind::ready);
+  look_for_hindrance(now);
   told_ = std::move(now);
+}
+
+void SnapshotState::look_for_hindrance(const SnapshotItem& now) {
+  Hindrance found = hindrance_of(parts_, now);
+  if (!(found == hindrance_)) hindered_since_ = clock_.now();
+  hindrance_ = std::move(found);
 }
 
 void SnapshotState::tell_disk(const DiskReport& disk, const DiskReport& before) {
@@ -180,6 +201,10 @@ std::optional<SnapshotParts> SnapshotState::take_parts() {
 Error SnapshotState::failure() const {
   std::string cause = last_error_;
   const std::string obstacle = parts_.snapshot.obstacle();
+  if (cause.empty() && !last_wait_.empty()) {
+    return Error(ErrorCode::internal,
+                 what() + " failed: " + (obstacle.empty() ? "" : obstacle + "; ") + "it was never begun: " + last_wait_);
+  }
   if (cause.empty()) return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "no reason given" : obstacle));
   return Error(ErrorCode::internal, what() + " failed: " + (obstacle.empty() ? "" : obstacle + "; ") + "last error: " + cause);
 }

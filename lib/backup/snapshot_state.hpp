@@ -11,6 +11,7 @@
 
 #include "backup/assemble.hpp"
 #include "backup/events.hpp"
+#include "backup/hindrance.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "kube/client.hpp"
@@ -23,6 +24,7 @@ struct SnapshotTarget {
   kube::Name name;
   std::string uid;                  // "" = whichever is found first
   std::string vm;                   // "" = learned from the snapshot
+  std::string vm_uid = {};          // likewise
   std::vector<DiskReport> planned;  // may be empty
 };
 
@@ -32,7 +34,7 @@ class SnapshotState {
   SnapshotState(Observer& observer, base::Clock& clock, SnapshotTarget target, std::string api_version, Milestone milestone);
 
   // After a change: whether the milestone is reached, or the error that says why it never will be.
-  //   internal   phase Failed; the cause as last seen
+  //   internal   phase Failed, with the cause as last seen; or the VM was replaced under its name before it was cut
   //   not_found  deleted, being deleted, replaced under the same name, or never there
   enum class Verdict { reached, waiting };
   base::Result<Verdict> take_snapshot(const json::Value& object);
@@ -58,6 +60,9 @@ class SnapshotState {
   // All parts that the snapshot's own objects name were seen, as far as they may be read, and say what `milestone` needs.
   bool settled(Milestone milestone) const;
   bool settled() const { return settled(milestone_); }
+  // What stands in the way, the same since `hindered_since`.
+  const Hindrance& hindrance() const { return hindrance_; }
+  base::TimePoint hindered_since() const { return hindered_since_; }
   // Puts into words what was waited for when the wait ends with `error`.
   base::Error explain(const base::Error& error) const;
   const SnapshotParts& parts() const { return parts_; }
@@ -68,6 +73,8 @@ class SnapshotState {
 
  private:
   bool overtaken(const json::Value& object);
+  bool is_of_other_vm();
+  void look_for_hindrance(const SnapshotItem& now);
   base::Result<Verdict> judge() const;
   base::Error failure() const;
   std::string what() const;
@@ -88,6 +95,9 @@ class SnapshotState {
   SnapshotItem told_;                                         // the state that the observer knows
   std::set<std::pair<Event::Kind, std::string>> told_disks_;  // what is told of a disk once, though its two sources differ for a moment
   std::string last_error_;                                    // the last error that the objects held; Failed itself names only the deadline
+  std::string last_wait_;                                     // the last reason for which it was not begun, for the same
+  Hindrance hindrance_;
+  base::TimePoint hindered_since_{};
   std::vector<std::string> unreadable_;
   bool volumes_lost_ = false;  // VolumeSnapshots may not be read
 };

@@ -23,6 +23,9 @@ constexpr int k_page = 50;
 constexpr base::Duration k_read_limit = std::chrono::seconds(5);
 constexpr base::Duration k_read_again = std::chrono::seconds(1);
 
+// Until what stands in the way, but ended nothing, is looked at again.
+constexpr base::Duration k_look_again = std::chrono::seconds(10);
+
 const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
 }  // namespace
@@ -41,7 +44,7 @@ int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   by_name_[name] = number;
   if (uid_known) by_uid_[target.uid] = number;
   const auto [at, added] = targets_.try_emplace(
-      number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, steps, {}, false, {}});
+      number, Target{{observer_, clock_, std::move(target), scope_.api_version, milestone_}, !begun_, steps, {}, false, {}, {}});
   SnapshotState& state = at->second.state;
   if (!is_open(Kind::snapshots, name.ns)) {
     open(Kind::snapshots, narrowed_.count(Kind::snapshots) > 0 ? name.ns : scope_.ns, &state.target());
@@ -68,7 +71,7 @@ bool SnapshotWatch::parts_told(const SnapshotTarget& target) const {
          !follower_.known(source_of(Kind::volume_snapshots, ns), ns, kubevirt::volume_snapshot_prefix(target.uid)).empty();
 }
 
-void SnapshotWatch::end(int number, Result<void> reached) {
+void SnapshotWatch::end(int number, Result<void> reached, bool stuck) {
   const auto at = targets_.find(number);
   if (at == targets_.end()) return;
   SnapshotState& state = at->second.state;
@@ -79,8 +82,9 @@ void SnapshotWatch::end(int number, Result<void> reached) {
   }
   by_name_.erase(state.target().name);
   by_uid_.erase(state.target().uid);
-  ended_.push_back({number, SnapshotEnd::Step::ended, std::move(reached), state.take_parts(), state.unreadable()});
+  ended_.push_back({number, SnapshotEnd::Step::ended, std::move(reached), state.take_parts(), state.unreadable(), stuck});
   targets_.erase(at);
+  hindered_.erase(number);
 }
 
 // ---- what is followed ----
@@ -200,6 +204,7 @@ void SnapshotWatch::take_part(Source& source, const kube::Change& change) {
     at->second.state.take_content(change.object);
   }
   tell_steps(at->first);
+  note_hindrance(at->first);
   if (at->second.reached && at->second.state.settled()) end(at->first, {});
 }
 
@@ -292,6 +297,7 @@ void SnapshotWatch::take_lost(int number, const Error& error) {
 
 void SnapshotWatch::take_verdict(int number, const Result<SnapshotState::Verdict>& verdict) {
   tell_steps(number);
+  note_hindrance(number);
   Target& target = targets_.at(number);
   if (target.reached) {
     // Whatever comes now only refines the report: the milestone was reached.
@@ -363,6 +369,66 @@ void SnapshotWatch::read_parts(int number, const kube::Call& call, const std::st
   }
 }
 
+// ---- what stands in the way ----
+
+void SnapshotWatch::note_hindrance(int number) {
+  const Target& target = targets_.at(number);
+  const std::optional<base::Duration> patience = patience_with(target.state.hindrance().kind);
+  if (!patience || target.reached || scope_.wait_on_error || milestone_ == Milestone::deleted) {
+    hindered_.erase(number);
+    return;
+  }
+  base::TimePoint due = target.state.hindered_since() + *patience;
+  if (target.looked >= target.state.hindered_since()) due = std::max(due, target.looked + k_look_again);
+  hindered_[number] = due;
+}
+
+// Looks at one that has waited long enough. Returns when the next one will have.
+std::optional<base::TimePoint> SnapshotWatch::look_at_hindered(const base::Deadline& until, const std::stop_token& stop) {
+  const auto by_time = [](const auto& left, const auto& right) { return left.second < right.second; };
+  const auto first = std::min_element(hindered_.begin(), hindered_.end(), by_time);
+  if (first == hindered_.end()) return std::nullopt;
+  if (clock_.now() < first->second) return first->second;
+  const int number = first->first;
+  look_again(number, {.deadline = base::Deadline::after(clock_, k_read_limit).sooner(until), .repeat = false}, stop);
+  const auto next = std::min_element(hindered_.begin(), hindered_.end(), by_time);
+  return next == hindered_.end() ? std::nullopt : std::optional(next->second);
+}
+
+// What a watch told last may be old, and the error healed since: nothing ends before it was read anew.
+void SnapshotWatch::look_again(int number, const kube::Call& call, const std::stop_token& stop) {
+  Target& target = targets_.at(number);
+  target.looked = clock_.now();
+  note_hindrance(number);
+  const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), target.state.target().name, call, stop);
+  // One that is gone is told by its watch, and who is not answered looks again.
+  if (!object.ok()) return;
+  target.state.read_by_name();
+  const Result<SnapshotState::Verdict> verdict = target.state.take_snapshot(*object);
+  read_parts(number, call, stop);
+  take_verdict(number, verdict);
+  if (targets_.count(number) == 0 || hindered_.count(number) == 0) return;
+  Hindrance hindrance = target.state.hindrance();
+  if (clock_.now() < target.state.hindered_since() + *patience_with(hindrance.kind)) return;
+  if (is_certain(target.state, hindrance, call, stop)) end(number, standing_error(target.state.parts(), hindrance), true);
+}
+
+// For what the snapshot's own objects do not tell, the others are asked.
+bool SnapshotWatch::is_certain(const SnapshotState& state, Hindrance& hindrance, const kube::Call& call, const std::stop_token& stop) {
+  const SnapshotTarget& target = state.target();
+  if (hindrance.kind == Hindrance::Kind::locked) {
+    const kube::Name holder{target.name.ns, hindrance.by};
+    const Result<json::Value> object = client_.get(kubevirt::vm_snapshots(scope_.api_version), holder, call, stop);
+    hindrance.cause = "the VM is locked for the snapshot " + hindrance.by + ", which does not exist";
+    return !object.ok() && object.error().code() == ErrorCode::not_found;
+  }
+  if (hindrance.kind != Hindrance::Kind::unbegun) return true;
+  const Result<json::Value> object = client_.get(kubevirt::virtual_machines(), {target.name.ns, target.vm}, call, stop);
+  const Result<kubevirt::VirtualMachine> vm = object.ok() ? kubevirt::decode_virtual_machine(*object) : object.error();
+  if (vm.ok()) hindrance.cause = class_ambiguity(*vm);
+  return vm.ok() && !hindrance.cause.empty();
+}
+
 // ---- the end ----
 
 // Ends those that have waited long enough for their parts. Returns when the next one will have.
@@ -406,9 +472,11 @@ std::optional<SnapshotEnd> SnapshotWatch::step(const base::Deadline& until, cons
   for (;;) {
     if (ended_.empty() && (!late_due_ || clock_.now() >= *late_due_)) read_late(until, stop);
     const std::optional<base::TimePoint> due = end_settled();
+    const std::optional<base::TimePoint> hindered = ended_.empty() ? look_at_hindered(until, stop) : std::nullopt;
     if (std::optional<SnapshotEnd> end = take_ended()) return end;
     base::Deadline next = due ? base::Deadline::at(*due).sooner(until) : until;
     if (late_due_) next = next.sooner(base::Deadline::at(*late_due_));
+    if (hindered) next = next.sooner(base::Deadline::at(*hindered));
     const Result<kube::Change> change = follower_.next(next, stop);
     if (change.ok() && change->type == kube::Change::Type::woken) return std::nullopt;
     if (change.ok()) {

@@ -26,6 +26,8 @@ struct WatchScope {
   // namespace of a target, by a list and a watch of its own.
   std::string ns;
   std::string label_selector;  // of the snapshots; their parts carry no labels of ours
+  // Nothing that KubeVirt goes on trying ends a wait.
+  bool wait_on_error = false;
 };
 
 // How the wait for one target ended, or how far it has come.
@@ -39,6 +41,8 @@ struct SnapshotEnd {
   base::Result<void> reached;
   std::optional<SnapshotParts> parts;   // what was read; empty when the snapshot was never seen
   std::vector<std::string> unreadable;  // what may not be read and so is missing in `parts`, one sentence each
+  // It was given up, with `internal`, for what stands in its way is known not to go away (hindrance.hpp): KubeVirt goes on with it.
+  bool stuck = false;
 };
 
 //   SnapshotWatch watch(client, clock, observer, {.api_version = version, .ns = "prod"}, Milestone::ready);
@@ -83,6 +87,7 @@ class SnapshotWatch {
     std::optional<base::TimePoint> taken;    // when that was told
     bool settled = false;                    // was told
     std::optional<base::TimePoint> reached;  // then only the parts are waited for, not for long
+    base::TimePoint looked{};                // when it was last read anew for what stands in its way
   };
   using Targets = std::map<int, Target>;
 
@@ -107,7 +112,11 @@ class SnapshotWatch {
   void read_late(const base::Deadline& deadline, const std::stop_token& stop);
   void read_parts(int number, const kube::Call& call, const std::stop_token& stop);
   std::optional<base::TimePoint> end_settled();
-  void end(int number, base::Result<void> reached);
+  void end(int number, base::Result<void> reached, bool stuck = false);
+  void note_hindrance(int number);
+  std::optional<base::TimePoint> look_at_hindered(const base::Deadline& until, const std::stop_token& stop);
+  void look_again(int number, const kube::Call& call, const std::stop_token& stop);
+  bool is_certain(const SnapshotState& state, Hindrance& hindrance, const kube::Call& call, const std::stop_token& stop);
 
   kube::Client& client_;
   base::Clock& clock_;
@@ -124,6 +133,7 @@ class SnapshotWatch {
   std::optional<base::TimePoint> late_due_;  // when reading by name is tried again
   std::deque<int> late_;                     // to be read by name, for the watch has told of them already, or may never
   std::deque<int> settling_;                 // milestone reached, in that order
+  std::map<int, base::TimePoint> hindered_;  // when those will have waited long enough in whose way the same thing still stands
   std::deque<int> taken_;                    // told as taken, and not yet as settled, in that order
   base::TimePoint listing_{};                // when a list of parts last made progress
   std::deque<SnapshotEnd> ended_;

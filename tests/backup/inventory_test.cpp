@@ -35,7 +35,7 @@ struct Story {
     clock.advance(1s);
   }
   std::vector<backup::SnapshotItem> await(const std::vector<std::string>& names, backup::AwaitState state) {
-    return backup::await_snapshots(cluster, clock, silent, "prod", names, state, in(1min), {});
+    return backup::await_snapshots(cluster, clock, silent, "prod", names, state, false, in(1min), {});
   }
 
   test::FakeClock clock;

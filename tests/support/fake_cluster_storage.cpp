@@ -201,7 +201,6 @@ void StorageController::take_cut(const kube::Name& name, const std::string& uid)
   world_.store.edit(vs_kind(), name.ns, name.name, [&](json::Value& vs) {
     vs["status"].set("creationTime", time);
     vs["status"].set("restoreSize", size);
-    vs["status"].erase("error");
   });
   const std::string delay = knob(snapshot, "readyDelay");
   if (delay == "never") return;
@@ -212,7 +211,11 @@ void StorageController::make_ready(const kube::Name& name, const std::string& ui
   const json::Value* found = world_.store.find(vs_kind(), name.ns, name.name);
   if (found == nullptr || uid_of(*found) != uid) return;
   world_.store.edit(vsc_kind(), "", "snapcontent-" + uid, [](json::Value& vsc) { vsc["status"].set("readyToUse", true); });
-  world_.store.edit(vs_kind(), name.ns, name.name, [](json::Value& vs) { vs["status"].set("readyToUse", true); });
+  // An error of an earlier attempt stays until now. [external-snapshotter 8.6.0, updateSnapshotContentStatus]
+  world_.store.edit(vs_kind(), name.ns, name.name, [](json::Value& vs) {
+    vs["status"].set("readyToUse", true);
+    vs["status"].erase("error");
+  });
 }
 
 void StorageController::fail(const kube::Name& name, const std::string& message) {
