@@ -224,6 +224,111 @@ TEST_CASE("storage that refuses once heals, and the error was told meanwhile") {
   CHECK(story.recorder.count(backup::Event::Kind::waiting) + story.recorder.count(backup::Event::Kind::disk_error) >= 1);
 }
 
+// A StorageClass whose driver refuses every snapshot with this gRPC code.
+std::string refusing_class(const std::string& code) {
+  return "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: refusing}\nprovisioner: csi.vmbackup.test\nparameters: "
+         "{failSnapshots: always, failCode: " +
+         code + "}\n";
+}
+
+struct Refused : Story {
+  explicit Refused(const std::string& code, test::VmManifest vm = {}) : Story(std::move(vm)) {
+    cluster.apply_manifest(refusing_class(code));
+    for (const json::Value& object : test::manifest_of({.ns = "prod", .name = "db-1", .storage_class = "refusing"})) cluster.apply(object);
+    cluster.settle();
+    request.selection.names = {"db-1"};
+  }
+};
+
+TEST_CASE("storage that refuses with a final code: the guest that we hold is let go after its snapshot was deleted") {
+  for (const backup::HoldWish hold : {backup::HoldWish::freeze, backup::HoldWish::controller}) {
+    CAPTURE(static_cast<int>(hold));
+    Refused story("InvalidArgument");
+    story.request.hold = hold;
+    const base::TimePoint begin = story.clock.now();
+    const backup::SnapshotItem item = story.take();
+    const base::Duration took = story.clock.now() - begin;
+    CHECK(took >= 10s);
+    CHECK(took < 30s);
+    REQUIRE(item.error.has_value());
+    CHECK(item.error->code() == ErrorCode::internal);
+    CHECK(item.error->message().find("code = InvalidArgument") != std::string::npos);
+    CHECK(item.error->message().find("failure deadline of 5m") != std::string::npos);
+    CHECK(item.error->message().ends_with("was deleted"));
+    CHECK(item.error->hint() == "to go on trying until then: kubectl vmbackup snapshot db-1 -n prod --wait-on-error");
+    CHECK(item.left.empty());
+    CHECK(story.snapshots() == 0);
+    CHECK_FALSE(story.cluster.guest_frozen("prod", "db-1"));
+    REQUIRE(item.freeze.has_value());
+    CHECK(item.freeze->thaw_confirmed.has_value());
+    CHECK_FALSE(item.freeze->held);
+    // The delete comes before the first thaw of ours.
+    std::vector<std::string> order;
+    for (const test::RequestRecord& request : story.cluster.requests()) {
+      if (request.method == "DELETE") order.push_back("delete");
+      if (request.target.find("/unfreeze") != std::string::npos) order.push_back("thaw");
+    }
+    REQUIRE(order.size() >= 2);
+    CHECK(order[0] == "delete");
+    CHECK(order[1] == "thaw");
+  }
+}
+
+TEST_CASE("the same where no guest stands still: the snapshot stays, and is named") {
+  Refused story("InvalidArgument");
+  story.cluster.erase(kubevirt::virtual_machines(), {"prod", "db-1"});
+  story.cluster.settle();
+  for (const json::Value& object : test::manifest_of({.ns = "prod", .name = "db-1", .storage_class = "refusing", .running = false})) {
+    story.cluster.apply(object);
+  }
+  story.cluster.settle();
+  const backup::SnapshotItem item = story.take();
+  REQUIRE(item.error.has_value());
+  CHECK(item.error->code() == ErrorCode::internal);
+  CHECK(item.error->hint().ends_with("--wait-on-error"));
+  REQUIRE(item.left.size() == 1);
+  CHECK(item.left[0].ends_with("InProgress"));
+  CHECK(story.snapshots() == 1);
+}
+
+TEST_CASE("an error that may heal has a minute, and ends nothing with wait_on_error") {
+  for (const bool goes_on : {false, true}) {
+    CAPTURE(goes_on);
+    Refused story("Internal");
+    story.request.hold = backup::HoldWish::controller;
+    story.how.wait_on_error = goes_on;
+    const base::TimePoint begin = story.clock.now();
+    const backup::SnapshotItem item = story.take();
+    const base::Duration took = story.clock.now() - begin;
+    REQUIRE(item.error.has_value());
+    CHECK(item.error->code() == ErrorCode::internal);
+    CHECK(took >= (goes_on ? 290s : 60s));
+    CHECK(took < (goes_on ? 330s : 90s));
+    CHECK(story.snapshots() == (goes_on ? 1 : 0));
+    CHECK_FALSE(story.cluster.guest_frozen("prod", "db-1"));
+  }
+}
+
+TEST_CASE("a storage that is still at it, by its code, is left to KubeVirt's deadline") {
+  Refused story("Aborted");
+  story.request.hold = backup::HoldWish::controller;
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.phase == "Failed");
+}
+
+TEST_CASE("a thaw of KubeVirt's that fails without a word in any object ends after a minute") {
+  Story story({.knobs = {{"thaw", "fail"}}});
+  story.request.hold = backup::HoldWish::controller;
+  const base::TimePoint begin = story.clock.now();
+  const backup::SnapshotItem item = story.take();
+  REQUIRE(item.error.has_value());
+  CHECK(item.phase == "InProgress");
+  REQUIRE(item.freeze.has_value());
+  CHECK(item.freeze->held);
+  CHECK(story.snapshots() == 0);
+  CHECK(story.clock.now() - begin < 5min);
+}
+
 TEST_CASE("a freeze that fails until the deadline") {
   Story story({.knobs = {{"freeze", "fail"}}});
   story.request.failure_deadline = 20s;
