@@ -176,8 +176,8 @@ base::Error standing_error(const SnapshotParts& parts, const Hindrance& hindranc
                                                                  go_on
                                                            : "go on waiting for it with: " + go_on;
   return base::Error(base::ErrorCode::internal,
-                     what + " does not get on: " + hindrance.cause + "; nothing changed for " + stood +
-                         ", and KubeVirt alone would go on trying " + deadline_in_words(parts),
+                     what + " is stuck: " + hindrance.cause + "; unchanged for " + stood + ", and KubeVirt alone would go on trying " +
+                         deadline_in_words(parts),
                      hint);
 }
 

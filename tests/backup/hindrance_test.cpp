@@ -204,8 +204,8 @@ TEST_CASE("what is said of it") {
   SnapshotParts parts = with_error(0, csi_error("Internal", "broken"));
   base::Error error = backup::standing_error(parts, found_in(parts));
   CHECK(error.code() == base::ErrorCode::internal);
-  CHECK(error.message() == "VirtualMachineSnapshot prod/s1 does not get on: disk a: " + csi_error("Internal", "broken") +
-                               "; nothing changed for 1m, and KubeVirt alone would go on trying until its failure deadline of 5m");
+  CHECK(error.message() == "VirtualMachineSnapshot prod/s1 is stuck: disk a: " + csi_error("Internal", "broken") +
+                               "; unchanged for 1m, and KubeVirt alone would go on trying until its failure deadline of 5m");
   CHECK(error.hint() == "go on waiting for it with: kubectl vmbackup wait vmsnapshot/s1 -n prod --wait-on-error");
   parts.snapshot.failure_deadline = "1h";
   error = backup::standing_error(parts, found_in(parts));

@@ -160,12 +160,13 @@ void StorageController::begin(const json::Value& snapshot) {
   world_.timers.in(world_.options.speed.cut + delay_of(delay), [this, name, uid = uid_of(snapshot)] { take_cut(name, uid); });
 }
 
-// The driver's refusal of this attempt, by parameter failSnapshots: "always", "first:N", "first:N:text", or a text.
+// The driver's refusal of this attempt, by parameter failSnapshots: "always", "always:text", "first:N", "first:N:text", or a text.
 std::optional<std::string> StorageController::refusal(const json::Value& snapshot) {
   const std::string how = knob(snapshot, "failSnapshots");
   if (how.empty()) return std::nullopt;
   const std::string usual = "rig: snapshot refused by the array";
   if (how == "always") return usual;
+  if (how.starts_with("always:")) return how.substr(std::string("always:").size());
   if (!how.starts_with("first:")) return how;
   const std::vector<std::string> parts = base::split(how, ':');
   int most = 1;
