@@ -23,8 +23,10 @@ constexpr int k_page = 50;
 constexpr base::Duration k_read_limit = std::chrono::seconds(5);
 constexpr base::Duration k_read_again = std::chrono::seconds(1);
 
-// Until what stands in the way, but ended nothing, is looked at again.
+// Until what stands in the way, but ended nothing, is looked at again: at least, for it is done ever more rarely.
 constexpr base::Duration k_look_again = std::chrono::seconds(10);
+// Between two looks, whichever they are at: of a thousand that stand still for one reason, the others are heard meanwhile.
+constexpr base::Duration k_look_pace = std::chrono::milliseconds(500);
 
 const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
@@ -379,7 +381,8 @@ void SnapshotWatch::note_hindrance(int number) {
     return;
   }
   base::TimePoint due = target.state.hindered_since() + *patience;
-  if (target.looked >= target.state.hindered_since()) due = std::max(due, target.looked + k_look_again);
+  const base::TimePoint since = target.state.hindered_since();
+  if (target.looked >= since) due = std::max(due, target.looked + std::max(k_look_again, target.looked - since));
   hindered_[number] = due;
 }
 
@@ -388,11 +391,13 @@ std::optional<base::TimePoint> SnapshotWatch::look_at_hindered(const base::Deadl
   const auto by_time = [](const auto& left, const auto& right) { return left.second < right.second; };
   const auto first = std::min_element(hindered_.begin(), hindered_.end(), by_time);
   if (first == hindered_.end()) return std::nullopt;
-  if (clock_.now() < first->second) return first->second;
+  const base::TimePoint due = std::max(first->second, next_look_);
+  if (clock_.now() < due) return due;
   const int number = first->first;
+  next_look_ = clock_.now() + k_look_pace;
   look_again(number, {.deadline = base::Deadline::after(clock_, k_read_limit).sooner(until), .repeat = false}, stop);
   const auto next = std::min_element(hindered_.begin(), hindered_.end(), by_time);
-  return next == hindered_.end() ? std::nullopt : std::optional(next->second);
+  return next == hindered_.end() ? std::nullopt : std::optional(std::max(next->second, next_look_));
 }
 
 // What a watch told last may be old, and the error healed since: nothing ends before it was read anew.

@@ -134,6 +134,7 @@ class SnapshotWatch {
   std::deque<int> late_;                     // to be read by name, for the watch has told of them already, or may never
   std::deque<int> settling_;                 // milestone reached, in that order
   std::map<int, base::TimePoint> hindered_;  // when those will have waited long enough in whose way the same thing still stands
+  base::TimePoint next_look_{};              // at one of these
   std::deque<int> taken_;                    // told as taken, and not yet as settled, in that order
   base::TimePoint listing_{};                // when a list of parts last made progress
   std::deque<SnapshotEnd> ended_;

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "backup/snapshot_watch.hpp"
 #include "kubevirt/resources.hpp"
 #include "support/fake_clock.hpp"
@@ -27,16 +29,15 @@ struct Story {
     }
     cluster.settle();
   }
-  void storage(const std::string& parameters) {
-    cluster.apply_manifest(
-        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: own}\nprovisioner: csi.vmbackup.test\nparameters: " +
-        parameters + "\n");
+  void storage(const std::string& parameters, const std::string& name = "own") {
+    cluster.apply_manifest("apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: " + name +
+                           "}\nprovisioner: csi.vmbackup.test\nparameters: " + parameters + "\n");
   }
-  void create(const std::string& name = "s1") {
+  void create(const std::string& name = "s1", const std::string& vm = "db-0") {
     const base::Result<json::Value> made = cluster.create(
         snapshots, "prod",
         kubevirt::encode(
-            {.ns = "prod", .name = name, .vm = "db-0", .failure_deadline = {}, .deletion_policy = {}, .labels = {}, .annotations = {}},
+            {.ns = "prod", .name = name, .vm = vm, .failure_deadline = {}, .deletion_policy = {}, .labels = {}, .annotations = {}},
             "v1beta1"),
         {.deadline = base::Deadline::after(clock, 1min)}, {});
     REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message()));
@@ -224,6 +225,35 @@ TEST_CASE("a VolumeSnapshot that was cut and is gone: it will never be ready") {
   CHECK(end.stuck);
   CHECK(said(end).find("missing") != std::string::npos);
   CHECK(story.took < 30s);
+}
+
+TEST_CASE("of many that stand still for one reason each ends, paced, and the others do not wait for them") {
+  Story story;
+  story.storage("{failSnapshots: always, failCode: InvalidArgument}");
+  story.storage("{snapshotDelay: 12s}", "late");
+  const backup::WatchScope scope{.api_version = "v1beta1", .ns = "prod", .label_selector = {}};
+  backup::SnapshotWatch watch(story.cluster, story.clock, story.silent, scope, Milestone::ready);
+  std::map<int, bool> good;
+  for (int i = 0; i < 21; ++i) {
+    const std::string name = "vm-" + std::to_string(i);
+    const std::string storage_class = i == 20 ? "late" : "own";
+    for (const json::Value& object : test::manifest_of({.ns = "prod", .name = name, .storage_class = storage_class, .running = false})) {
+      story.cluster.apply(object);
+    }
+    story.cluster.settle();
+    story.create(name, name);
+    good[watch.add({.name = {"prod", name}, .uid = {}, .vm = {}, .planned = {}})] = i == 20;
+  }
+  int ended = 0;
+  int ended_before_good = 0;
+  while (watch.waiting() > 0) {
+    const SnapshotEnd end = watch.next(base::Deadline::after(story.clock, 5min), {});
+    CHECK(end.stuck == !good.at(end.target));
+    if (good.at(end.target)) ended_before_good = ended;
+    ++ended;
+  }
+  CHECK(ended == 21);
+  CHECK(ended_before_good < 20);
 }
 
 }  // namespace
