@@ -183,6 +183,7 @@ Value plan_value(const backup::SnapshotPlan& plan) {
                         {"bestLevel", plan.refusal ? Value() : Value(to_string(plan.best))},
                         {"bestBecause", strings_value(plan.best_because)},
                         {"refusal", optional_error(plan.refusal)},
+                        {"forced", strings_value(plan.forced)},
                         {"warnings", strings_value(plan.warnings)}});
 }
 
@@ -323,7 +324,7 @@ const std::vector<FieldText>& report_field_texts() {
       {"plans[]",
        "SnapshotReport of a dry run: namespace, vm, apiVersion, running, agentConnected (null: not known), paused, hold (none, controller, "
        "freeze), maxFreezeSeconds, safetyTimeoutSeconds, bestLevel (the strongest that can come of it), bestBecause[], refusal, "
-       "warnings[]"},
+       "forced[] (what it would be refused for without --force), warnings[]"},
       {"plan", "the same, where there is one VM and it is not refused"},
       {"event, time, item",
        "SnapshotEvent, one document per line: listed (there at the beginning), added, changed or gone (as last seen); when that was seen, "

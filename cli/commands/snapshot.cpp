@@ -31,7 +31,18 @@ constexpr const char* k_description =
     "what "
     "is in each and how consistent it is. Before anything is created it checks that the VM exists, that nothing else is under way on it, "
     "and "
-    "that at least one of its disks can be snapshotted; --dry-run prints that plan and creates nothing.\n"
+    "that a snapshot of its disks can succeed; --dry-run prints that plan and creates nothing.\n"
+    "\n"
+    "What can never succeed as things are is refused: no disk that a snapshot could hold; no VolumeSnapshotClass that KubeVirt could "
+    "choose, "
+    "or one of another driver; a claim that does not exist, is lost, is being deleted, or waits for the first start of a VM that is "
+    "stopped; "
+    "a DataVolume that has failed or is paused; a pod that uses a disk of a VM that is stopped. With --force the snapshot is created all "
+    "the "
+    "same, and KubeVirt waits until --failure-deadline for somebody to mend that. What passes by itself is a warning only: a claim that is "
+    "being bound or filled, a pod that is being deleted. --force overrides no other refusal: not where the VM is being deleted, is "
+    "restored or "
+    "has another snapshot under way, where its guest cannot be held as asked, or where a right is missing.\n"
     "\n"
     "A running guest has to stand still while its disks are cut. --hold says who sees to that:\n"
     "  auto          as freeze where a guest agent is connected and you may freeze and thaw, else as\n"
@@ -461,6 +472,9 @@ Run bind(Flags& flags) {
                    options->take.events = text != "true";
                    return {};
                  }});
+  flags.add(Flag{.name = "force",
+                 .help = "create a snapshot also where it can never succeed as things are: KubeVirt waits for a mend",
+                 .set = switch_into(options->request.force)});
   bind_lock(flags, options->take.lock);
   bind_yes(flags, options->yes);
   bind_dry_run(flags, options->dry_run, true);

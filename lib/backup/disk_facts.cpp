@@ -21,6 +21,7 @@ constexpr std::size_t k_at_once = 8;
 // What is read of one namespace; each part only where it may be read.
 struct Space {
   std::string ns;
+  std::set<std::string> vms;
   std::set<std::string> wanted;  // claims
   std::optional<std::vector<kubevirt::PersistentVolumeClaim>> claims;
   std::optional<std::vector<kubevirt::DataVolume>> data_volumes;
@@ -88,8 +89,11 @@ void read_space(const Reader& reader, Space& space) {
       [&](const kubevirt::PersistentVolumeClaim& claim) { return wanted.count(claim.name) > 0; },
       "whether the claims of the disks can be used, and their classes", space.unknown);
   if (!take(claims, space.claims, space.error)) return;
+  // A claim that is missing may be about to be made by the DataVolume of its name.
   std::set<std::string> owners;
   if (space.claims) {
+    owners = wanted;
+    for (const kubevirt::PersistentVolumeClaim& claim : *space.claims) owners.erase(claim.name);
     for (const kubevirt::PersistentVolumeClaim& claim : *space.claims) owners.insert(claim.data_volume);
   }
   owners.erase("");
@@ -107,7 +111,9 @@ void read_space(const Reader& reader, Space& space) {
   if (!take(pods, space.pods, space.error)) return;
   const auto instances = reader.all<kubevirt::VirtualMachineInstance>(
       kubevirt::virtual_machine_instances(), space.ns, kubevirt::decode_virtual_machine_instance,
-      [&](const kubevirt::VirtualMachineInstance& vmi) { return !vmi.final() && has_wanted(claims_of(vmi), wanted); },
+      [&](const kubevirt::VirtualMachineInstance& vmi) {
+        return space.vms.count(vmi.name) > 0 || (!vmi.final() && has_wanted(claims_of(vmi), wanted));
+      },
       "whether other VMs mount the disks", space.unknown);
   take(instances, space.instances, space.error);
 }
@@ -141,7 +147,7 @@ std::vector<PodUse> uses_of(const std::vector<kubevirt::Pod>& pods, const std::s
   std::vector<PodUse> uses;
   for (const kubevirt::Pod& pod : pods) {
     if (std::find(pod.claims.begin(), pod.claims.end(), claim) == pod.claims.end()) continue;
-    PodUse use{pod.name, pod.instance};
+    PodUse use{pod.name, pod.instance, pod.failed, pod.deleting};
     for (const kubevirt::Pod& owner : pods) {
       if (!pod.owner_pod.empty() && owner.name == pod.owner_pod) use.instance = owner.instance;
     }
@@ -151,11 +157,26 @@ std::vector<PodUse> uses_of(const std::vector<kubevirt::Pod>& pods, const std::s
   return uses;
 }
 
-std::optional<bool> is_populated(const kubevirt::PersistentVolumeClaim& claim, const Space& space) {
-  if (claim.data_volume.empty()) return true;
-  if (!space.data_volumes) return std::nullopt;
-  return std::any_of(space.data_volumes->begin(), space.data_volumes->end(),
-                     [&](const kubevirt::DataVolume& volume) { return volume.name == claim.data_volume && volume.succeeded; });
+// Nothing where there is none of that name.
+const kubevirt::DataVolume* data_volume_of(const std::string& name, const Space& space) {
+  const auto found = std::find_if(space.data_volumes->begin(), space.data_volumes->end(),
+                                  [&](const kubevirt::DataVolume& volume) { return volume.name == name; });
+  return found == space.data_volumes->end() ? nullptr : &*found;
+}
+
+// A new one has no phase yet.
+std::string phase_of(const kubevirt::DataVolume& volume) { return volume.phase.empty() ? "Pending" : volume.phase; }
+
+void add_class(const kubevirt::PersistentVolumeClaim& claim, const std::optional<StorageClasses>& classes, ClaimFacts& facts) {
+  facts.storage_class = claim.storage_class.value_or("");
+  if (!classes) return;
+  facts.pick = pick_class(claim.storage_class, *classes);
+  facts.class_exists = false;
+  for (const kubevirt::StorageClass& each : classes->storage) {
+    if (each.name != facts.storage_class) continue;
+    facts.class_exists = true;
+    facts.waits_for_consumer = each.waits_for_consumer;
+  }
 }
 
 ClaimFacts facts_of(const std::string& name, const Space& space, const std::optional<StorageClasses>& classes) {
@@ -164,27 +185,43 @@ ClaimFacts facts_of(const std::string& name, const Space& space, const std::opti
   if (space.instances) {
     facts.instances.emplace();
     for (const kubevirt::VirtualMachineInstance& vmi : *space.instances) {
-      if (has_wanted(claims_of(vmi), {name})) facts.instances->push_back(vmi.name);
+      if (!vmi.final() && has_wanted(claims_of(vmi), {name})) facts.instances->push_back(vmi.name);
     }
     std::sort(facts.instances->begin(), facts.instances->end());
   }
   if (!space.claims) return facts;
   facts.state = ClaimFacts::State::missing;
+  if (space.data_volumes) {
+    const kubevirt::DataVolume* maker = data_volume_of(name, space);
+    facts.data_volume = maker == nullptr ? "" : name;
+    facts.data_volume_phase = maker == nullptr ? "" : phase_of(*maker);
+  }
   for (const kubevirt::PersistentVolumeClaim& claim : *space.claims) {
     if (claim.name != name) continue;
     facts.state = ClaimFacts::State::present;
     facts.deleting = claim.deleting;
     facts.bound = claim.bound;
+    facts.lost = claim.lost;
+    facts.scheduled = claim.scheduled;
     facts.data_volume = claim.data_volume;
-    facts.populated = is_populated(claim, space);
-    facts.storage_class = claim.storage_class.value_or("");
+    facts.data_volume_phase.reset();
+    if (space.data_volumes && !claim.data_volume.empty()) {
+      const kubevirt::DataVolume* filler = data_volume_of(claim.data_volume, space);
+      facts.data_volume_phase = filler == nullptr ? "" : phase_of(*filler);
+    }
     facts.volume_mode = claim.volume_mode;
-    if (classes) facts.pick = pick_class(claim.storage_class, *classes);
+    add_class(claim, classes, facts);
   }
   return facts;
 }
 
 }  // namespace
+
+std::optional<bool> ClaimFacts::populated() const {
+  if (data_volume.empty()) return true;
+  if (!data_volume_phase) return std::nullopt;
+  return *data_volume_phase == "Succeeded";
+}
 
 ClaimFacts DiskFacts::of(const std::string& ns, const std::string& claim) const {
   const auto found = claims.find({ns, claim});
@@ -193,19 +230,21 @@ ClaimFacts DiskFacts::of(const std::string& ns, const std::string& claim) const 
 
 Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevirt::VirtualMachine>& vms, const kube::Call& call,
                                   const std::stop_token& stop) {
-  std::map<std::string, std::set<std::string>> wanted;
+  std::map<std::string, Space> by_name;
   for (const kubevirt::VirtualMachine& vm : vms) {
     for (const kubevirt::Volume& volume : vm.volumes) {
-      if (!volume.claim.empty()) wanted[vm.ns].insert(volume.claim);
+      if (!volume.claim.empty()) by_name[vm.ns].wanted.insert(volume.claim);
     }
   }
   DiskFacts facts;
-  if (wanted.empty()) return facts;
+  if (by_name.empty()) return facts;
+  for (const kubevirt::VirtualMachine& vm : vms) {
+    if (const auto space = by_name.find(vm.ns); space != by_name.end()) space->second.vms.insert(vm.name);
+  }
   std::vector<Space> spaces;
-  for (const auto& [ns, claims] : wanted) {
-    spaces.emplace_back();
-    spaces.back().ns = ns;
-    spaces.back().wanted = claims;
+  for (auto& [ns, space] : by_name) {
+    space.ns = ns;
+    spaces.push_back(std::move(space));
   }
   const Reader reader{client, call, stop};
   base::for_each_parallel(spaces.size(), k_at_once, [&](std::size_t i) { read_space(reader, spaces[i]); });
@@ -216,24 +255,15 @@ Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevi
   const Result<std::optional<StorageClasses>> classes = read_classes(reader, facts.unknown);
   if (!classes.ok()) return classes.error();
   for (const Space& space : spaces) {
+    if (space.instances) {
+      std::map<std::string, kubevirt::VirtualMachineInstance>& instances = facts.instances[space.ns];
+      for (const kubevirt::VirtualMachineInstance& vmi : *space.instances) {
+        if (space.vms.count(vmi.name) > 0) instances.emplace(vmi.name, vmi);
+      }
+    }
     for (const std::string& claim : space.wanted) facts.claims.emplace(kube::Name{space.ns, claim}, facts_of(claim, space, *classes));
   }
   return facts;
-}
-
-std::vector<std::string> obstacles(const std::string& claim, const ClaimFacts& facts, bool has_instance) {
-  std::vector<std::string> found;
-  if (facts.state == ClaimFacts::State::missing) found.push_back("claim " + claim + " does not exist");
-  if (facts.state == ClaimFacts::State::present) {
-    if (facts.deleting) found.push_back("claim " + claim + " is being deleted");
-    if (!facts.bound) found.push_back("claim " + claim + " is not bound");
-    if (facts.populated == false) {
-      found.push_back("claim " + claim + " is not populated: DataVolume " + facts.data_volume + " has not succeeded");
-    }
-  }
-  if (has_instance || !facts.pods) return found;
-  for (const PodUse& use : *facts.pods) found.push_back("pod " + use.pod + " uses claim " + claim + " while the VM does not run");
-  return found;
 }
 
 std::vector<std::string> other_instances(const ClaimFacts& facts, const std::string& vm) {

@@ -1,6 +1,7 @@
 // The look before the leap: everything that is known before a snapshot is created.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "backup/disk_facts.hpp"
 #include "backup/held_mark.hpp"
@@ -11,6 +12,7 @@
 #include "backup/plan_level.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
+#include "backup/snapshot_create.hpp"
 #include "backup/snapshot_group.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
@@ -59,12 +61,18 @@ class Planner {
   Result<void> read(const std::vector<VirtualMachine>& vms) {
     std::map<std::string, std::vector<VirtualMachine>> spaces;
     for (const VirtualMachine& vm : vms) spaces[vm.ns].push_back(vm);
-    for (const auto& [ns, some] : spaces) {
-      if (Result<void> read = read_instances(some); !read.ok()) return read;
-    }
+    looked_ = clock_.now();
     Result<DiskFacts> facts = read_disk_facts(client_, vms, call_, stop_);
     if (!facts.ok()) return facts.error();
     facts_ = std::move(*facts);
+    for (const auto& [ns, some] : spaces) {
+      const auto listed = facts_.instances.find(ns);
+      if (listed != facts_.instances.end()) {
+        take_listed(listed->second);
+      } else if (Result<void> read = read_instances(some); !read.ok()) {
+        return read;
+      }
+    }
     return holds_.ask_rights(running_);
   }
 
@@ -76,13 +84,12 @@ class Planner {
     plan.refusal = check_vm(vm, what, own || snapshot_has_ended(vm));
     plan.disks = plan_disks(vm);
     if (!plan.refusal) add_instance(vm, what, plan);
-    if (!plan.refusal) plan.refusal = check_disks(plan.disks, what);
+    if (!plan.refusal) add_disks(vm, what, plan);
     if (!plan.refusal && plan.running) add_recipe(vm, plan);
     for (DiskReport& disk : plan.disks) {
       const std::vector<std::string>& raw = request_.accept_raw;
       disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
     }
-    if (!plan.refusal) add_facts(facts_, vm, plan);
     if (!plan.refusal) warn_of_left_out(plan);
     judge_best(plan);
     return plan;
@@ -92,6 +99,7 @@ class Planner {
   SnapshotPlan begin(const VirtualMachine& vm) const {
     SnapshotPlan plan;
     plan.resumes = request_.resumes;
+    plan.looked = looked_;
     plan.api_version = version_;
     plan.vm_uid = vm.uid;
     plan.target = {{vm.ns, vm.name}, vm.uid, {}, false, {}};
@@ -127,6 +135,16 @@ class Planner {
       if (Result<void> read = read_instances({vm}); !read.ok()) return read;
     }
     return {};
+  }
+
+  void take_listed(const std::map<std::string, VirtualMachineInstance>& instances) {
+    for (const auto& [name, vmi] : instances) {
+      if (vmi.final()) {
+        ended_.insert({vmi.ns, name});
+      } else {
+        running_.emplace(kube::Name{vmi.ns, name}, vmi);
+      }
+    }
   }
 
   // Nullptr: none runs, or it may not be read.
@@ -183,6 +201,28 @@ class Planner {
     }
   }
 
+  void add_disks(const VirtualMachine& vm, const std::string& what, SnapshotPlan& plan) const {
+    add_facts(facts_, vm, plan);
+    const bool has_instance = plan.running || ended_.count({vm.ns, vm.name}) > 0;
+    const std::vector<Error> never = check_disks(facts_, vm, what, has_instance, plan);
+    // What an earlier part of the run created is followed whatever has become of the disks since.
+    if (!never.empty() && plan.resumes && exists_already(plan)) return;
+    for (const Error& error : never) {
+      if (!request_.force) {
+        plan.refusal = error;
+        return;
+      }
+      plan.forced.push_back("forced: " + error.message() + (error.causes().empty() ? "" : ": " + base::join(error.causes(), "; ")));
+    }
+    plan.warnings.insert(plan.warnings.end(), plan.forced.begin(), plan.forced.end());
+    if (plan.waits || !plan.forced.empty()) leave_freeze_to_kubevirt(plan);
+  }
+
+  bool exists_already(const SnapshotPlan& plan) const {
+    const Result<std::optional<kubevirt::VmSnapshot>> found = find_own_snapshot(client_, plan, call_, stop_);
+    return found.ok() && found->has_value();
+  }
+
   void add_recipe(const VirtualMachine& vm, SnapshotPlan& plan) const {
     plan.recipe = request_.recipe;
     if (!plan.recipe && request_.recipe_from_cluster) {
@@ -209,8 +249,10 @@ class Planner {
   const kube::Call call_;
   const std::stop_token& stop_;
   std::map<kube::Name, VirtualMachineInstance> running_;
+  std::set<kube::Name> ended_;                // whose instance has ended and is still there, as far as that was listed
   std::map<kube::Name, std::string> unread_;  // whose instance may not be read, and why
   DiskFacts facts_;
+  base::TimePoint looked_;
   HoldPlanner holds_;
 };
 

@@ -1,9 +1,12 @@
 #include "backup/plan_disks.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "backup/assemble.hpp"
 #include "backup/freeze_reach.hpp"
+#include "backup/obstacles.hpp"
 #include "base/text.hpp"
 
 namespace vmbackup::backup {
@@ -41,6 +44,77 @@ DiskReport plan_disk(const kubevirt::Volume& volume, const VirtualMachine& vm) {
 
 bool is_ambiguous(const DiskReport& disk) { return disk.reason.find("matching VolumeSnapshotClasses") != std::string::npos; }
 
+constexpr const char* k_or_force = "; or take it all the same with --force";
+
+// What keeps KubeVirt from beginning: the mend of the first, for one command is what a person can run.
+std::optional<Error> check_claims(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what, bool has_instance,
+                                  SnapshotPlan& plan) {
+  std::vector<std::string> causes;
+  std::string mend;
+  bool all_busy = true;
+  for (const DiskReport& disk : plan.disks) {
+    if (disk.claim.empty()) continue;
+    for (const Obstacle& obstacle : obstacles(vm, disk.claim, facts.of(vm.ns, disk.claim), has_instance)) {
+      const std::string why = "disk " + disk.name + ": " + obstacle.why;
+      if (obstacle.passes) {
+        plan.waits = true;
+        plan.warnings.push_back(why + "; KubeVirt would wait for that until the failure deadline");
+        continue;
+      }
+      causes.push_back(why);
+      if (mend.empty()) mend = obstacle.mend;
+      all_busy = all_busy && obstacle.busy;
+    }
+  }
+  if (causes.empty()) return std::nullopt;
+  return Error(all_busy ? ErrorCode::conflict : ErrorCode::precondition,
+               what + " cannot be snapshotted as things are: KubeVirt would wait for that until the failure deadline", mend + k_or_force)
+      .with_causes(causes);
+}
+
+std::optional<Error> check_classes(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what,
+                                   const std::vector<DiskReport>& disks) {
+  for (const DiskReport& disk : disks) {
+    const ClaimFacts claim = disk.claim.empty() ? ClaimFacts() : facts.of(vm.ns, disk.claim);
+    const bool ambiguous = is_ambiguous(disk) || (claim.pick && claim.pick->kind == ClassPick::Kind::ambiguous);
+    if (ambiguous) {
+      return Error(ErrorCode::precondition,
+                   what + " cannot be snapshotted: KubeVirt cannot choose a VolumeSnapshotClass for disk " + disk.name +
+                       " and would wait until the failure deadline",
+                   std::string("mark one class as default: kubectl annotate volumesnapshotclass CLASS "
+                               "snapshot.storage.kubernetes.io/is-default-class=true") +
+                       k_or_force)
+          .with_causes({"disk " + disk.name + ": " + (claim.pick ? claim.pick->reason : disk.reason)});
+    }
+    if (disk.included && claim.pick && claim.pick->kind == ClassPick::Kind::one && !claim.pick->reason.empty()) {
+      return Error(ErrorCode::precondition,
+                   what + " cannot be snapshotted: KubeVirt would take a VolumeSnapshotClass of another driver for disk " + disk.name,
+                   "name a class of that driver in spec.snapshotClass: kubectl edit storageprofile " + claim.storage_class + k_or_force)
+          .with_causes({"disk " + disk.name + ": " + claim.pick->reason});
+    }
+  }
+  return std::nullopt;
+}
+
+// Whether anything would be in it. Of a claim that is yet to be made nothing is known.
+std::optional<Error> check_content(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what, const SnapshotPlan& plan) {
+  std::vector<std::string> causes;
+  for (const DiskReport& disk : plan.disks) {
+    const bool unmade = !disk.claim.empty() && plan.waits && facts.of(vm.ns, disk.claim).state == ClaimFacts::State::missing;
+    if (disk.included || unmade) return std::nullopt;
+    if (disk.counts) causes.push_back("disk " + disk.name + ": " + disk.reason);
+  }
+  if (plan.disks.empty()) {
+    return Error(ErrorCode::precondition, what + " has no disk that a snapshot could hold",
+                 std::string("see its volumes with: kubectl describe virtualmachine ") + vm.name + " -n " + vm.ns + k_or_force);
+  }
+  return Error(
+             ErrorCode::precondition,
+             "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
+             std::string("compare the drivers with: kubectl get storageclass,volumesnapshotclass") + k_or_force)
+      .with_causes(causes);
+}
+
 }  // namespace
 
 std::vector<DiskReport> plan_disks(const VirtualMachine& vm) {
@@ -61,30 +135,6 @@ void add_hotplugged(const VirtualMachineInstance& vmi, std::vector<DiskReport>& 
     disk.reason = "hot-plugged into the running instance and not in the VM's spec";
     disks.push_back(disk);
   }
-}
-
-std::optional<Error> check_disks(const std::vector<DiskReport>& disks, const std::string& what) {
-  std::vector<std::string> causes;
-  bool any = false;
-  for (const DiskReport& disk : disks) {
-    any = any || disk.included;
-    if (!disk.included && disk.counts) causes.push_back("disk " + disk.name + ": " + disk.reason);
-    if (is_ambiguous(disk)) {
-      return Error(ErrorCode::precondition,
-                   what + " cannot be snapshotted: KubeVirt cannot choose a VolumeSnapshotClass for disk " + disk.name +
-                       " and would wait until the failure deadline",
-                   "mark one class as default: kubectl annotate volumesnapshotclass CLASS "
-                   "snapshot.storage.kubernetes.io/is-default-class=true")
-          .with_causes({"disk " + disk.name + ": " + disk.reason});
-    }
-  }
-  if (any) return std::nullopt;
-  if (disks.empty()) return Error(ErrorCode::precondition, what + " has no disk that a snapshot could hold");
-  return Error(
-             ErrorCode::precondition,
-             "none of the disks of " + what + " can be snapshotted; KubeVirt would report such a snapshot as Succeeded with nothing in it",
-             "compare the drivers with: kubectl get storageclass,volumesnapshotclass")
-      .with_causes(causes);
 }
 
 void warn_of_left_out(SnapshotPlan& plan) {
@@ -110,14 +160,25 @@ void add_facts(const DiskFacts& facts, const VirtualMachine& vm, SnapshotPlan& p
     if (disk.claim.empty()) continue;
     const ClaimFacts claim = facts.of(vm.ns, disk.claim);
     if (claim.instances) disk.shared = !other_instances(claim, vm.name).empty();
-    if (claim.pick && disk.included) {
-      disk.snapshot_class = base::join(claim.pick->classes, " or ");
-      if (claim.pick->kind == ClassPick::Kind::any_of) plan.warnings.push_back("disk " + disk.name + ": " + claim.pick->reason);
+    if (!claim.pick) continue;
+    // The VM's status is only written anew when something of the VM changes; the snapshot looks at the classes themselves.
+    if (is_ambiguous(disk) && claim.pick->kind == ClassPick::Kind::one) {
+      disk.included = true;
+      disk.reason.clear();
     }
-    for (const std::string& why : obstacles(disk.claim, claim, plan.running)) {
-      plan.warnings.push_back("disk " + disk.name + ": " + why + "; KubeVirt would wait for that until the failure deadline");
-    }
+    if (!disk.included) continue;
+    disk.snapshot_class = base::join(claim.pick->classes, " or ");
+    if (claim.pick->kind == ClassPick::Kind::any_of) plan.warnings.push_back("disk " + disk.name + ": " + claim.pick->reason);
   }
+}
+
+std::vector<Error> check_disks(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what, bool has_instance,
+                               SnapshotPlan& plan) {
+  std::vector<Error> never;
+  if (std::optional<Error> found = check_claims(facts, vm, what, has_instance, plan)) never.push_back(std::move(*found));
+  if (std::optional<Error> found = check_classes(facts, vm, what, plan.disks)) never.push_back(std::move(*found));
+  if (std::optional<Error> found = check_content(facts, vm, what, plan)) never.push_back(std::move(*found));
+  return never;
 }
 
 }  // namespace vmbackup::backup

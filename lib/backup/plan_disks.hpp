@@ -1,7 +1,6 @@
 // The disks of a VM in the plan of a snapshot: which will be in it, what is known of them, what stands in the way.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,16 +18,20 @@ std::vector<DiskReport> plan_disks(const kubevirt::VirtualMachine& vm);
 // Those of the running instance that are not in the VM's spec: no snapshot holds them.
 void add_hotplugged(const kubevirt::VirtualMachineInstance& vmi, std::vector<DiskReport>& disks);
 
-// Why no snapshot can come of these disks; `what` names the VM. precondition: none would be in it, or KubeVirt cannot choose a class.
-std::optional<base::Error> check_disks(const std::vector<DiskReport>& disks, const std::string& what);
-
 // One warning for each disk that the snapshot will lack.
 void warn_of_left_out(SnapshotPlan& plan);
 
 // Which disks the agent lists a file system on.
 void add_reach(const kubevirt::VirtualMachineInstance& vmi, const kubevirt::GuestInfo& info, SnapshotPlan& plan);
 
-// What the storage has for each disk, who else uses it, and what of that stands in the way.
+// What the storage has for each disk, and who else uses it.
 void add_facts(const DiskFacts& facts, const kubevirt::VirtualMachine& vm, SnapshotPlan& plan);
+
+// After add_facts: why no snapshot can come of the disks as things are, the weightiest first; `what` names the VM, `has_instance` as for
+// obstacles(). What passes by itself is a warning, and the plan waits.
+//   precondition  KubeVirt would wait in vain, cannot choose a class or would take one of another driver, or no disk would be in it
+//   conflict      it would wait in vain, and all because others use the disks
+std::vector<base::Error> check_disks(const DiskFacts& facts, const kubevirt::VirtualMachine& vm, const std::string& what, bool has_instance,
+                                     SnapshotPlan& plan);
 
 }  // namespace vmbackup::backup

@@ -97,6 +97,15 @@ std::optional<Error> HoldPlanner::choose(const VirtualMachineInstance& vmi, cons
   return std::nullopt;
 }
 
+void leave_freeze_to_kubevirt(SnapshotPlan& plan) {
+  if (plan.hold != kubevirt::Hold::freeze || plan.insists) return;
+  plan.hold = kubevirt::Hold::controller;
+  plan.probe = false;
+  plan.max_freeze = {};
+  plan.safety_timeout = {};
+  plan.warnings.emplace_back("the freeze is left to KubeVirt: a guest that we froze would stand still while it waits");
+}
+
 // Its system, its file systems, and whether it lets itself be frozen: why it does not.
 std::optional<Error> HoldPlanner::ask_agent(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
   const kube::Call once{.deadline = call_.deadline, .repeat = false};

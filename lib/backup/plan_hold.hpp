@@ -37,4 +37,8 @@ class HoldPlanner {
   std::map<std::string, std::string> lacking_;  // by namespace: the right that is missing for a freeze; empty: none is
 };
 
+// A guest that we freeze stands still until its disks are cut: where KubeVirt will not begin at once, its own freeze comes later and is
+// shorter. Changes nothing where the freeze was asked for.
+void leave_freeze_to_kubevirt(SnapshotPlan& plan);
+
 }  // namespace vmbackup::backup

@@ -16,6 +16,9 @@ void judge_best(SnapshotPlan& plan) {
   };
   plan.best = plan.running ? Level::filesystem : Level::offline;
   if (plan.hold == kubevirt::Hold::pause) cap(Level::crash, "a pause flushes nothing");
+  if (plan.hold == kubevirt::Hold::controller && !plan.forced.empty()) {
+    cap(unfrozen, "KubeVirt has to wait for a mend, and its freeze is only shown where it begins at once");
+  }
   if (plan.running && plan.hold == kubevirt::Hold::none)
     cap(unfrozen, plan.paused ? "a paused guest is not frozen" : "no guest agent is connected");
   for (const DiskReport& disk : plan.disks) {

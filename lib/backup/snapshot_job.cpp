@@ -47,6 +47,7 @@ SnapshotJob::SnapshotJob(const Ground& ground, GuestWatch* guests, Locks& locks,
   seen_.hold = plan.hold;
   item_.reasons.clear();
   item_.complete = false;
+  remarks_ = plan.forced;
 }
 
 base::WallTime SnapshotJob::wall(base::TimePoint when) const { return wall_begin_ + (when - begin_); }
@@ -321,6 +322,7 @@ void SnapshotJob::give_up(ErrorCode code, const std::string& why, const std::opt
   item_ = std::move(shown);
   item_.outcome = Outcome::failed;
   item_.complete = false;
+  item_.reasons.insert(item_.reasons.end(), remarks_.begin(), remarks_.end());
   if (deleted) item_.uid.clear();
   const std::string what = kubevirt::describe(resource, {item_.ns, item_.name});
   if (gone.error) item_.left.push_back(deleted ? gone.error->message() : what + ", which could not be deleted: " + gone.error->message());
@@ -459,6 +461,7 @@ void SnapshotJob::add_facts() {
 void SnapshotJob::finish_unwatched() {
   item_ = assemble({.snapshot = created_, .content = {}, .volume_snapshots = {}, .planned = plan_.disks});
   item_.outcome = Outcome::done;
+  item_.reasons.insert(item_.reasons.end(), remarks_.begin(), remarks_.end());
   item_.left.push_back(state_in_words(created_));
   item_.seconds = base::to_seconds(ground_.clock.now() - begin_);
 }

@@ -27,7 +27,13 @@ Result<PersistentVolumeClaim> decode_claim(const json::Value& object) {
   claim.ns = metadata.string("namespace");
   claim.name = metadata.required_string("name");
   claim.deleting = metadata.member("deletionTimestamp").present();
-  claim.bound = root.member("status").string("phase") == "Bound";
+  const std::string phase = root.member("status").string("phase");
+  claim.bound = phase == "Bound";
+  claim.lost = phase == "Lost";
+  claim.scheduled = !spec.string("volumeName").empty();
+  for (const auto& [key, value] : metadata.string_map("annotations")) {
+    if (key == "volume.kubernetes.io/selected-node") claim.scheduled = true;
+  }
   claim.storage_class = spec.optional_string("storageClassName");
   claim.volume_mode = spec.string("volumeMode");
   claim.data_volume = controller_of(metadata, "DataVolume");
@@ -41,7 +47,7 @@ Result<DataVolume> decode_data_volume(const json::Value& object) {
   DataVolume volume;
   volume.ns = metadata.string("namespace");
   volume.name = metadata.required_string("name");
-  volume.succeeded = root.member("status").string("phase") == "Succeeded";
+  volume.phase = root.member("status").string("phase");
   if (std::optional<base::Error> error = root.error()) return *error;
   return volume;
 }
@@ -51,6 +57,7 @@ Result<StorageClass> decode_storage_class(const json::Value& object) {
   StorageClass storage_class;
   storage_class.name = root.member("metadata").required_string("name");
   storage_class.provisioner = root.required_string("provisioner");
+  storage_class.waits_for_consumer = root.string("volumeBindingMode") == "WaitForFirstConsumer";
   if (std::optional<base::Error> error = root.error()) return *error;
   return storage_class;
 }
@@ -83,7 +90,10 @@ Result<Pod> decode_pod(const json::Value& object) {
   Pod pod;
   pod.ns = metadata.string("namespace");
   pod.name = metadata.required_string("name");
-  pod.succeeded = root.member("status").string("phase") == "Succeeded";
+  const std::string phase = root.member("status").string("phase");
+  pod.succeeded = phase == "Succeeded";
+  pod.failed = phase == "Failed";
+  pod.deleting = metadata.member("deletionTimestamp").present();
   pod.instance = controller_of(metadata, "VirtualMachineInstance");
   pod.owner_pod = controller_of(metadata, "Pod");
   root.member("spec").for_each("volumes", [&](const json::Reader& volume) {

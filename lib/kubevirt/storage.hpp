@@ -18,6 +18,8 @@ struct PersistentVolumeClaim {
   std::string name;
   bool deleting = false;
   bool bound = false;
+  bool lost = false;                         // its volume is gone for good
+  bool scheduled = false;                    // a volume is named for it, or a node on which it is to be made
   std::optional<std::string> storage_class;  // none: not set, which is not the same as empty
   std::string volume_mode;                   // "Block", "Filesystem"
   std::string data_volume;                   // that owns it as its controller, or empty
@@ -27,13 +29,15 @@ base::Result<PersistentVolumeClaim> decode_claim(const json::Value& object);
 struct DataVolume {
   std::string ns;
   std::string name;
-  bool succeeded = false;
+  std::string phase;  // "ImportInProgress", "Succeeded", ...; empty on a new one
+  bool succeeded() const { return phase == "Succeeded"; }
 };
 base::Result<DataVolume> decode_data_volume(const json::Value& object);
 
 struct StorageClass {
   std::string name;
   std::string provisioner;
+  bool waits_for_consumer = false;  // volumeBindingMode WaitForFirstConsumer
 };
 base::Result<StorageClass> decode_storage_class(const json::Value& object);
 
@@ -55,6 +59,8 @@ struct Pod {
   std::string ns;
   std::string name;
   bool succeeded = false;
+  bool failed = false;
+  bool deleting = false;
   std::string instance;   // the VirtualMachineInstance that owns it as its controller, or empty
   std::string owner_pod;  // the pod that does: that of a hot-plugged volume is owned by the instance's
   std::vector<std::string> claims;

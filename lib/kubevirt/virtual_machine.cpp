@@ -78,9 +78,12 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   vm.printable_status = status.string("printableStatus");
   vm.snapshot_in_progress = status.string("snapshotInProgress");
   vm.restore_in_progress = status.string("restoreInProgress");
-  root.member("spec").member("template").member("spec").for_each("volumes", [&](const json::Reader& volume) {
+  const json::Reader spec = root.member("spec");
+  spec.member("template").member("spec").for_each("volumes", [&](const json::Reader& volume) {
     vm.volumes.push_back(decode_volume(volume));
   });
+  spec.for_each("dataVolumeTemplates",
+                [&](const json::Reader& made) { vm.data_volume_templates.push_back(made.member("metadata").required_string("name")); });
   status.for_each("volumeSnapshotStatuses", [&](const json::Reader& entry) {
     vm.snapshot_support.push_back({entry.required_string("name"), entry.optional_bool("enabled").value_or(false), entry.string("reason")});
   });

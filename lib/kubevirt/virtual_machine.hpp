@@ -45,6 +45,7 @@ struct VirtualMachine {
   std::string snapshot_in_progress;  // name of the snapshot that locks it, or empty
   std::string restore_in_progress;
   std::vector<Volume> volumes;
+  std::vector<std::string> data_volume_templates;       // names of the DataVolumes that KubeVirt makes for it, also while it is stopped
   std::vector<VolumeSnapshotSupport> snapshot_support;  // may be empty on a new VM
   // Empty where there is none.
   std::string annotation(const std::string& key) const;

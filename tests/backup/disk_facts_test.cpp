@@ -90,7 +90,8 @@ TEST_CASE("the disks of a running VM: bound, populated, its own pod and instance
   const ClaimFacts root = facts->of("prod", "db-0-d1");
   CHECK(root.state == ClaimFacts::State::present);
   CHECK(root.bound);
-  CHECK(root.populated == true);
+  CHECK(root.populated() == true);
+  CHECK(root.class_exists == true);
   CHECK(root.storage_class == "rig");
   REQUIRE(root.pick.has_value());
   CHECK(root.pick->kind == ClassPick::Kind::one);
@@ -98,7 +99,6 @@ TEST_CASE("the disks of a running VM: bound, populated, its own pod and instance
   CHECK(root.instances == std::vector<std::string>{"db-0"});
   REQUIRE(root.pods->size() == 1);
   CHECK(root.pods->front().instance == "db-0");
-  CHECK(backup::obstacles("db-0-d1", root, true).empty());
   CHECK(backup::other_instances(root, "db-0").empty());
   CHECK(facts->of("prod", "another").state == ClaimFacts::State::unknown);
 }
@@ -125,45 +125,62 @@ TEST_CASE("one list per kind and namespace, however many VMs there are, and none
   CHECK(story.cluster.requests().empty());
 }
 
-TEST_CASE("what is in the way of a snapshot") {
+TEST_CASE("the state of a claim, its DataVolume, its class and the pods that have it") {
   Story story;
   story.vm("prod", "db-0", "rig", false);
   story.cluster.settle();
-  const auto found = [&](const char* claim, bool has_instance) {
+  const auto facts_of = [&](const char* claim) {
     const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-0"}});
     REQUIRE(facts.ok());
-    return backup::obstacles(claim, facts->of("prod", claim), has_instance);
+    return facts->of("prod", claim);
   };
-  using Texts = std::vector<std::string>;
-  CHECK(found("db-0-d1", false).empty());
-  SUBCASE("a pod, as long as it has not succeeded") {
+  SUBCASE("pods, as long as they have not succeeded") {
     story.pod("exporter", "db-0-d1", "Running");
     story.pod("failed", "db-0-d1", "Failed");
     story.pod("done", "db-0-d1", "Succeeded");
     story.pod("elsewhere", "db-0-d2", "Running");
-    CHECK(found("db-0-d1", false) ==
-          Texts{"pod exporter uses claim db-0-d1 while the VM does not run", "pod failed uses claim db-0-d1 while the VM does not run"});
-    CHECK(found("db-0-d1", true).empty());
+    const ClaimFacts facts = facts_of("db-0-d1");
+    REQUIRE(facts.pods->size() == 2);
+    CHECK(facts.pods->at(0).pod == "exporter");
+    CHECK_FALSE(facts.pods->at(0).failed);
+    CHECK(facts.pods->at(1).failed);
   }
-  SUBCASE("a claim that is not there") {
+  SUBCASE("a claim that is not there, and one that a DataVolume is about to make") {
     story.cluster.erase_now(kubevirt::persistent_volume_claims(), {"prod", "db-0-d1"});
-    CHECK(found("db-0-d1", true) == Texts{"claim db-0-d1 does not exist"});
+    ClaimFacts facts = facts_of("db-0-d1");
+    CHECK(facts.state == ClaimFacts::State::missing);
+    CHECK(facts.data_volume.empty());
+    CHECK(facts.data_volume_phase == "");
+    story.cluster.apply_manifest(
+        "apiVersion: cdi.kubevirt.io/v1beta1\nkind: DataVolume\nmetadata: {namespace: prod, name: db-0-d1}\nspec: {}\n");
+    facts = facts_of("db-0-d1");
+    CHECK(facts.data_volume == "db-0-d1");
+    CHECK(facts.data_volume_phase == "Pending");
+    story.forbid("datavolumes");
+    CHECK_FALSE(facts_of("db-0-d1").data_volume_phase.has_value());
   }
   SUBCASE("a claim that is being deleted") {
     const kube::Name claim{"prod", "db-0-d1"};
     story.cluster.change(kubevirt::persistent_volume_claims(), claim,
                          [](json::Value& object) { object["metadata"].set("finalizers", json::Value::array({"test.example/held"})); });
     story.cluster.erase(kubevirt::persistent_volume_claims(), claim);
-    CHECK(found("db-0-d1", true) == Texts{"claim db-0-d1 is being deleted"});
+    CHECK(facts_of("db-0-d1").deleting);
   }
-  SUBCASE("a claim that is not bound") {
-    story.vm("prod", "db-1", "rig-broken", false);
+  SUBCASE("claims that are not bound: whose class waits, and whose class there is none of") {
+    story.vm("prod", "db-1", "rig-wffc", false);
+    story.vm("prod", "db-2", "none-such", false);
     story.clock.advance(1s);
-    const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-1"}});
+    const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-1"}, {"prod", "db-2"}});
     REQUIRE(facts.ok());
-    CHECK(backup::obstacles("db-1-d1", facts->of("prod", "db-1-d1"), true) == Texts{"claim db-1-d1 is not bound"});
+    CHECK_FALSE(facts->of("prod", "db-1-d1").bound);
+    CHECK(facts->of("prod", "db-1-d1").waits_for_consumer);
+    CHECK(facts->of("prod", "db-1-d1").class_exists == true);
+    CHECK(facts->of("prod", "db-2-d1").class_exists == false);
+    story.forbid("storageclasses");
+    const base::Result<backup::DiskFacts> less = story.read({{"prod", "db-2"}});
+    CHECK_FALSE(less->of("prod", "db-2-d1").class_exists.has_value());
   }
-  SUBCASE("a claim whose DataVolume is not done, or not there") {
+  SUBCASE("a claim whose DataVolume is not there, not done, done, or may not be read") {
     story.cluster.change(kubevirt::persistent_volume_claims(), {"prod", "db-0-d1"}, [](json::Value& claim) {
       claim["metadata"].set("ownerReferences", json::Value::array({json::Value::object({{"apiVersion", "cdi.kubevirt.io/v1beta1"},
                                                                                         {"kind", "DataVolume"},
@@ -171,20 +188,44 @@ TEST_CASE("what is in the way of a snapshot") {
                                                                                         {"uid", "u"},
                                                                                         {"controller", true}})}));
     });
-    const Texts unpopulated{"claim db-0-d1 is not populated: DataVolume import has not succeeded"};
-    CHECK(found("db-0-d1", true) == unpopulated);
+    CHECK(facts_of("db-0-d1").data_volume == "import");
+    CHECK(facts_of("db-0-d1").data_volume_phase == "");
+    CHECK(facts_of("db-0-d1").populated() == false);
     story.cluster.apply_manifest(
         "apiVersion: cdi.kubevirt.io/v1beta1\nkind: DataVolume\nmetadata: {namespace: prod, name: import}\nspec: {}\n"
         "status: {phase: ImportInProgress}\n");
-    CHECK(found("db-0-d1", true) == unpopulated);
+    CHECK(facts_of("db-0-d1").data_volume_phase == "ImportInProgress");
+    CHECK(facts_of("db-0-d1").populated() == false);
     story.cluster.change(kubevirt::data_volumes(), {"prod", "import"},
                          [](json::Value& object) { object["status"].set("phase", "Succeeded"); });
-    CHECK(found("db-0-d1", true).empty());
+    CHECK(facts_of("db-0-d1").populated() == true);
     story.forbid("datavolumes");
     const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-0"}});
-    CHECK_FALSE(facts->of("prod", "db-0-d1").populated.has_value());
-    CHECK(facts->unknown == Texts{"whether claims are populated is not known, because datavolumes in namespace prod may not be read"});
+    CHECK_FALSE(facts->of("prod", "db-0-d1").populated().has_value());
+    CHECK(facts->unknown ==
+          std::vector<std::string>{"whether claims are populated is not known, because datavolumes in namespace prod may not be read"});
   }
+}
+
+TEST_CASE("the instances of the VMs come with the list: those that run and those that have ended, and nobody else's") {
+  Story story;
+  story.vm("prod", "db-0");
+  story.vm("prod", "db-1");
+  story.vm("prod", "web-0");
+  story.vm("prod", "off-0", "rig", false);
+  story.cluster.settle();
+  story.cluster.change(kubevirt::virtual_machine_instances(), {"prod", "db-1"},
+                       [](json::Value& vmi) { vmi["status"].set("phase", "Succeeded"); });
+  const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-0"}, {"prod", "db-1"}, {"prod", "off-0"}});
+  REQUIRE(facts.ok());
+  REQUIRE(facts->instances.count("prod") == 1);
+  const auto& instances = facts->instances.at("prod");
+  REQUIRE(instances.size() == 2);
+  CHECK(instances.at("db-0").agent_connected);
+  CHECK(instances.at("db-1").final());
+  CHECK(facts->of("prod", "db-1-d1").instances->empty());
+  story.forbid("virtualmachineinstances");
+  CHECK(story.read({{"prod", "db-0"}})->instances.empty());
 }
 
 TEST_CASE("a claim that another running VM also has") {
@@ -228,7 +269,6 @@ TEST_CASE("what may not be read is not known, said once, and nothing is made up"
     const ClaimFacts facts = read("persistentvolumeclaims");
     CHECK(facts.state == ClaimFacts::State::unknown);
     CHECK_FALSE(facts.pick.has_value());
-    CHECK(backup::obstacles("db-0-d1", facts, true).empty());
   }
   SUBCASE("pods") { CHECK_FALSE(read("pods").pods.has_value()); }
   SUBCASE("instances") { CHECK_FALSE(read("virtualmachineinstances").instances.has_value()); }

@@ -48,6 +48,11 @@ struct Story {
     take_how.wait = wait;
     return test::take_one(cluster, clock, recorder, *planned, take_how, in(timeout), stop.get_token());
   }
+  void pod(const std::string& name, const std::string& claim) {
+    cluster.apply_manifest("apiVersion: v1\nkind: Pod\nmetadata: {namespace: prod, name: " + name +
+                           "}\nspec:\n  containers: [{name: main}]\n  volumes: [{name: disk, persistentVolumeClaim: {claimName: " + claim +
+                           "}}]\n");
+  }
   std::size_t snapshots() const { return cluster.list_all(kubevirt::vm_snapshots("v1beta1")).size(); }
   kube::Name snapshot_name() const { return {"prod", backup::snapshot_name("db-0", request.run)}; }
 
@@ -153,6 +158,149 @@ TEST_CASE("no disk that can be snapshotted: refused, for KubeVirt would call it 
   CHECK(plan.error().causes().size() == 2);
   CHECK(plan.error().causes()[0].find("disk root: no VolumeSnapshotClass") == 0);
   CHECK(story.snapshots() == 0);
+}
+
+TEST_CASE("what can never succeed is refused, and created all the same by force, with a remark that stays") {
+  Story story({.running = false});
+  story.pod("reader", "db-0-d1");
+  const base::Result<backup::SnapshotPlan> refused = story.plan();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code() == ErrorCode::conflict);
+  REQUIRE(refused.error().causes().size() == 1);
+  CHECK(refused.error().causes()[0] == "disk root: pod reader uses claim db-0-d1 while the VM does not run");
+  CHECK(refused.error().hint().find("kubectl describe pod reader -n prod") != std::string::npos);
+  CHECK(refused.error().hint().find("--force") != std::string::npos);
+  CHECK(story.snapshots() == 0);
+
+  story.request.force = true;
+  REQUIRE(story.plan().ok());
+  const std::vector<std::string> forced = story.plan()->forced;
+  REQUIRE(forced.size() == 1);
+  CHECK(forced[0].find("pod reader uses claim db-0-d1") != std::string::npos);
+  CHECK(story.plan()->warnings == forced);
+  story.clock.after(7s, [&] { story.cluster.erase_now(kubevirt::pods(), {"prod", "reader"}); });
+  const backup::SnapshotItem item = story.take();
+  CHECK(item.outcome == backup::Outcome::done);
+  CHECK(std::find(item.reasons.begin(), item.reasons.end(), forced[0]) != item.reasons.end());
+
+  story.pod("reader", "db-0-d1");
+  story.request.name = "second";
+  CHECK(story.take(backup::WaitFor::none).reasons == forced);
+}
+
+TEST_CASE("several things in the way: all are named, and it is busy only where nothing else is") {
+  Story story({.volumes = {"root", "data"}, .running = false});
+  story.pod("reader", "db-0-d1");
+  story.cluster.erase_now(kubevirt::persistent_volume_claims(), {"prod", "db-0-d2"});
+  const base::Result<backup::SnapshotPlan> refused = story.plan();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code() == ErrorCode::precondition);
+  CHECK(refused.error().causes().size() == 2);
+}
+
+TEST_CASE("force overrides nothing that KubeVirt cannot wait for") {
+  Story busy;
+  busy.request.force = true;
+  busy.cluster.change(kubevirt::virtual_machines(), {"prod", "db-0"},
+                      [](json::Value& vm) { vm["status"].set("snapshotInProgress", "other"); });
+  CHECK(busy.plan().error().code() == ErrorCode::conflict);
+
+  Story going;
+  going.request.force = true;
+  const kube::Name name{"prod", "db-0"};
+  going.cluster.change(kubevirt::virtual_machines(), name,
+                       [](json::Value& vm) { vm["metadata"].set("finalizers", json::Value::array({"test.example/held"})); });
+  going.cluster.erase(kubevirt::virtual_machines(), name);
+  REQUIRE_FALSE(going.plan().ok());
+  CHECK(going.plan().error().message().find("is being deleted") != std::string::npos);
+
+  Story silent({.knobs = {{"agent", "none"}}});
+  silent.request.force = true;
+  silent.request.hold = backup::HoldWish::freeze;
+  CHECK(silent.plan().error().message().find("no guest agent is connected") != std::string::npos);
+
+  Story watched;
+  watched.request.force = true;
+  watched.request.hold = backup::HoldWish::freeze;
+  watched.cluster.add_fault(
+      {.action = Fault::Action::status, .method = "GET", .path = "/virtualmachineinstances", .times = -1, .status = 403});
+  CHECK(watched.plan().error().code() == ErrorCode::forbidden);
+}
+
+TEST_CASE("what passes by itself is a warning, and no guest of ours stands still for it") {
+  Story story({.volumes = {"root", "data"}});
+  story.cluster.change(kubevirt::persistent_volume_claims(), {"prod", "db-0-d2"},
+                       [](json::Value& claim) { claim["status"].set("phase", "Pending"); });
+  const base::Result<backup::SnapshotPlan> plan = story.plan();
+  REQUIRE(plan.ok());
+  CHECK(plan->waits);
+  CHECK(plan->forced.empty());
+  CHECK(plan->hold == kubevirt::Hold::controller);
+  CHECK(plan->safety_timeout == 0s);
+  REQUIRE(plan->warnings.size() == 2);
+  CHECK(plan->warnings[0] == "disk data: claim db-0-d2 is not bound; KubeVirt would wait for that until the failure deadline");
+  CHECK(plan->warnings[1].find("the freeze is left to KubeVirt") == 0);
+  // Asked for, it is ours all the same.
+  story.request.hold = backup::HoldWish::freeze;
+  CHECK(story.plan()->hold == kubevirt::Hold::freeze);
+}
+
+TEST_CASE("a run that is taken up follows what it created, whatever has become of the disks since") {
+  Story story({.running = false});
+  REQUIRE(story.take().outcome == backup::Outcome::done);
+  story.pod("reader", "db-0-d1");
+  REQUIRE_FALSE(story.plan().ok());
+  story.request.resumes = true;
+  REQUIRE(story.plan().ok());
+  CHECK(story.take().outcome == backup::Outcome::done);
+  CHECK(story.snapshots() == 1);
+}
+
+TEST_CASE("classes: a status that is behind them does not refuse, and one of another driver is refused") {
+  Story story({.storage_class = "rig-retain"});
+  story.cluster.change(kubevirt::virtual_machines(), {"prod", "db-0"}, [](json::Value& vm) {
+    vm["status"].set("volumeSnapshotStatuses",
+                     json::Value::array({json::Value::object(
+                         {{"name", "root"}, {"enabled", false}, {"reason", "2 matching VolumeSnapshotClasses for rig"}})}));
+  });
+  REQUIRE(story.plan().ok());
+  CHECK(story.plan()->disks[0].included);
+  CHECK(story.plan()->complete());
+
+  story.cluster.apply_manifest(
+      "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshotClass\nmetadata: {name: other-driver}\ndriver: other.example\n"
+      "deletionPolicy: Delete\n");
+  story.cluster.apply_manifest("apiVersion: cdi.kubevirt.io/v1beta1\nkind: StorageProfile\nmetadata: {name: rig-retain}\nspec: {}\n");
+  story.cluster.change(kubevirt::storage_profiles(), {"", "rig-retain"},
+                       [](json::Value& profile) { profile["status"].set("snapshotClass", "other-driver"); });
+  const base::Result<backup::SnapshotPlan> refused = story.plan();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message().find("of another driver for disk root") != std::string::npos);
+  CHECK(refused.error().hint().find("kubectl edit storageprofile rig-retain") != std::string::npos);
+}
+
+TEST_CASE("a snapshot whose VM was looked at long before says so among what it assumes") {
+  Story story({.volumes = {"root", "data"}});
+  const base::Result<backup::SnapshotPlan> planned = story.plan();
+  REQUIRE(planned.ok());
+  const auto take = [&](const char* name) {
+    backup::SnapshotPlan plan = *planned;
+    plan.snapshot.name = name;
+    const backup::SnapshotItem item = test::take_one(story.cluster, story.clock, story.recorder, plan, story.how, story.in(30min));
+    REQUIRE(item.judged);
+    CHECK(item.judged->verdict.level == backup::Level::filesystem);
+    return item.judged->verdict.assumptions;
+  };
+  const auto told = [](const std::vector<std::string>& assumptions) {
+    return std::count_if(assumptions.begin(), assumptions.end(),
+                         [](const std::string& text) { return text.find("who else mounts the disks") == 0; });
+  };
+  CHECK(told(take("soon")) == 0);
+  story.clock.advance(3min);
+  const std::vector<std::string> late = take("late");
+  CHECK(told(late) == 1);
+  const std::string& text = *std::find_if(late.begin(), late.end(), [](const std::string& each) { return each.find("who else") == 0; });
+  CHECK(text.find("looked at, 3m") != std::string::npos);
 }
 
 TEST_CASE("another snapshot of the VM under way is busy, not failed") {

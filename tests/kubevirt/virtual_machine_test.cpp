@@ -15,7 +15,7 @@ json::Value parsed(const char* text) {
 TEST_CASE("a virtual machine: volumes by kind, locks, snapshot support") {
   const json::Value object = parsed(R"({
     "metadata": {"namespace": "prod", "name": "db-0", "uid": "u1"},
-    "spec": {"template": {"spec": {"volumes": [
+    "spec": {"dataVolumeTemplates": [{"metadata": {"name": "db-0-root"}, "spec": {}}], "template": {"spec": {"volumes": [
       {"name": "root", "dataVolume": {"name": "db-0-root"}},
       {"name": "data", "persistentVolumeClaim": {"claimName": "db-0-data"}},
       {"name": "dump", "memoryDump": {"claimName": "db-0-dump"}},
@@ -41,6 +41,7 @@ TEST_CASE("a virtual machine: volumes by kind, locks, snapshot support") {
   CHECK(vm->volumes[2].claim == "db-0-dump");
   CHECK(vm->volumes[3].claim.empty());
   CHECK(vm->volumes[5].source == "cloudInitNoCloud");
+  CHECK(vm->data_volume_templates == std::vector<std::string>{"db-0-root"});
   REQUIRE(vm->snapshot_support.size() == 2);
   CHECK(vm->snapshot_support[0].enabled);
   CHECK(vm->snapshot_support[1].reason == "PVC not found");

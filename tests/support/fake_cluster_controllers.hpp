@@ -100,7 +100,7 @@ class SnapshotController {
   // True when the VM is ours; else `why` is the rest of "Source not locked".
   bool lock(const json::Value& snapshot, const json::Value& vm, std::string& why);
   void unlock(const json::Value& snapshot);
-  std::string volumes_obstacle(const json::Value& vm) const;
+  std::optional<std::string> volumes_obstacle(const json::Value& vm) const;
   std::string pods_obstacle(const json::Value& vm) const;
   json::Value source_of(const json::Value& vm) const;
   void make_content(const json::Value& snapshot, const json::Value& vm);

@@ -28,6 +28,7 @@ std::vector<Kind> make_kinds() {
   built_in("", "persistentvolumes", "PersistentVolume", {"pv"}, false);
   built_in("", "persistentvolumeclaims", "PersistentVolumeClaim", {"pvc"});
   built_in("", "pods", "Pod", {"po"});
+  kinds.back().status_subresource = true;
   built_in("", "events", "Event", {"ev"});
   built_in("", "configmaps", "ConfigMap", {"cm"});
   built_in("", "secrets", "Secret", {});

@@ -135,15 +135,32 @@ void SnapshotController::work_on(const json::Value& snapshot) {
   if (!ours) queue_.add(name, k_retry);
 }
 
-std::string SnapshotController::volumes_obstacle(const json::Value& vm) const {
+namespace {
+
+std::string filler_of(const json::Value& claim) {
+  for (const json::Value& owner : claim.path({"metadata", "ownerReferences"}).items()) {
+    if (owner.path({"kind"}).as_string() == "DataVolume" && owner.path({"controller"}).as_bool()) return owner.path({"name"}).as_string();
+  }
+  return "";
+}
+
+}  // namespace
+
+std::optional<std::string> SnapshotController::volumes_obstacle(const json::Value& vm) const {
   const std::string prefix = " source " + namespace_of(vm) + "/" + name_of(vm) + " volume ";
   for (const VolumeClaim& each : volume_claims(vm)) {
     const json::Value* claim = world_.store.find(kind("PersistentVolumeClaim"), namespace_of(vm), each.claim);
     if (claim == nullptr) return prefix + "doesnt exist: " + each.claim;
     if (being_deleted(*claim)) return prefix + "is being deleted: " + each.claim;
     if (claim->path({"status", "phase"}).as_string() != "Bound") return prefix + "not bound: " + each.claim;
+    const std::string filler = filler_of(*claim);
+    if (filler.empty()) continue;
+    const json::Value* data_volume = world_.store.find(kind("DataVolume"), namespace_of(vm), filler);
+    // An error that is only logged: what the snapshot shows stays as it was.
+    if (data_volume == nullptr) return "";
+    if (data_volume->path({"status", "phase"}).as_string() != "Succeeded") return prefix + "not populated: " + each.claim;
   }
-  return "";
+  return std::nullopt;
 }
 
 // A stopped VM's claims must not be in use, by an exporter for example.
@@ -159,7 +176,7 @@ std::string SnapshotController::pods_obstacle(const json::Value& vm) const {
       const std::string& claim = volume.path({"persistentVolumeClaim", "claimName"}).as_string();
       for (const VolumeClaim& each : volume_claims(vm)) uses = uses || claim == each.claim;
     }
-    if (uses && phase != "Succeeded" && phase != "Failed") ++pods;
+    if (uses && phase != "Succeeded") ++pods;
   }
   return pods == 0 ? "" : " source is offline but " + std::to_string(pods) + " pods using PVCs [" + names + "]";
 }
@@ -167,9 +184,9 @@ std::string SnapshotController::pods_obstacle(const json::Value& vm) const {
 bool SnapshotController::lock(const json::Value& snapshot, const json::Value& vm, std::string& why) {
   const std::string& name = name_of(snapshot);
   if (locked_by(vm, name)) return true;
-  why = volumes_obstacle(vm);
-  if (why.empty()) why = pods_obstacle(vm);
-  if (!why.empty()) return false;
+  const std::optional<std::string> obstacle = volumes_obstacle(vm);
+  why = obstacle.value_or(pods_obstacle(vm));
+  if (obstacle || !why.empty()) return false;
   const std::string& other = vm.path({"status", "snapshotInProgress"}).as_string();
   if (!other.empty() && other != name) {
     why = " snapshot \"" + other + "\" in progress";
