@@ -21,6 +21,9 @@ constexpr base::Duration k_stale = std::chrono::seconds(10);
 // By how much whole seconds may shorten a length that is counted from one of them.
 constexpr Offset k_rounding{2'000};
 
+// Up to here what the plan saw counts as seen at the create.
+constexpr base::Duration k_recent = std::chrono::minutes(1);
+
 class Witness {
  public:
   Witness(const SnapshotSeen& seen, const SnapshotPlan& plan, const SnapshotParts& parts)
@@ -42,6 +45,7 @@ class Witness {
     evidence.indications = parts_.snapshot.indications;
     evidence.disks = disks_of(parts_);
     if (seen_.hold != Hold::none) evidence.assumptions = plan_.assumptions;
+    assume_recent(evidence);
     for (kubevirt::EvidenceDisk& disk : *evidence.disks) {
       if (disk.included) disk.cut_seen = cut_seen(disk);
     }
@@ -63,6 +67,15 @@ class Witness {
  private:
   Offset begin(base::TimePoint when) const { return offset_of(t0_, when, Edge::begin); }
   Offset end(base::TimePoint when) const { return offset_of(t0_, when, Edge::end); }
+
+  // In a run of hours a VM's turn may come long after it was looked at.
+  void assume_recent(Evidence& evidence) const {
+    if (!plan_.running || !plan_.looked) return;
+    const base::Duration age = seen_.create_sent - *plan_.looked;
+    if (age <= k_recent) return;
+    evidence.assumptions.push_back("who else mounts the disks, and which are hot-plugged, had not changed since that was looked at, " +
+                                   base::format_duration(std::chrono::floor<std::chrono::seconds>(age)) + " before the create");
+  }
 
   // What cannot be asked is taken on trust.
   void assume_steps(Evidence& evidence) const {
