@@ -187,6 +187,7 @@ class SnapshotRun {
       queue_.pop_front();
       entry.slot = true;
       ++slots_;
+      watch_.expect({entry.job->plan().snapshot.ns, entry.job->plan().snapshot.name});
       hold(entry, [this, &entry] { entry.job->start(deadline_, stop_); });
     }
   }

@@ -39,6 +39,11 @@ SnapshotWatch::~SnapshotWatch() = default;
 
 // ---- targets ----
 
+// What was told already is not told again.
+void SnapshotWatch::expect(const kube::Name& name) {
+  if (!scope_.one && !follower_.knows(source_of(Kind::snapshots, name.ns), name)) early_.expect(name);
+}
+
 int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   const int number = ++last_target_;
   const kube::Name name = target.name;
@@ -59,6 +64,11 @@ int SnapshotWatch::add(SnapshotTarget target, bool steps) {
   if (sources_.at(source).synced) open_parts(name.ns);
   if (const std::string* why = lost(Kind::contents, name.ns)) state.lose_contents(*why);
   if (const std::string* why = lost(Kind::volume_snapshots, name.ns)) state.lose_volume_snapshots(*why);
+  if (const std::optional<EarlyNews::News> news = early_.release(name)) {
+    if (lacks_parts(state.target(), *news)) late_.push_back(number);
+    take_news(number, *news);
+    return number;
+  }
   // One that is made later comes by the watch.
   const bool told = follower_.knows(source, name) || parts_told(state.target());
   if (told || (sources_.at(source).synced && !uid_known)) late_.push_back(number);
@@ -71,6 +81,26 @@ bool SnapshotWatch::parts_told(const SnapshotTarget& target) const {
   const std::string& ns = target.name.ns;
   return follower_.knows(source_of(Kind::contents, ns), {ns, kubevirt::content_name_of(target.uid)}) ||
          !follower_.known(source_of(Kind::volume_snapshots, ns), ns, kubevirt::volume_snapshot_prefix(target.uid)).empty();
+}
+
+// The same for one that was expected: what came before the snapshot itself was not kept.
+bool SnapshotWatch::lacks_parts(const SnapshotTarget& target, const EarlyNews::News& news) const {
+  const std::string& ns = target.name.ns;
+  if (!news.content && follower_.knows(source_of(Kind::contents, ns), {ns, kubevirt::content_name_of(target.uid)})) return true;
+  return follower_.known(source_of(Kind::volume_snapshots, ns), ns, kubevirt::volume_snapshot_prefix(target.uid)).size() >
+         news.volume_snapshots.size();
+}
+
+// As if it were told now.
+void SnapshotWatch::take_news(int number, const EarlyNews::News& news) {
+  SnapshotState& state = targets_.at(number).state;
+  if (news.content) state.take_content(*news.content);
+  for (const auto& [name, object] : news.volume_snapshots) state.take_volume_snapshot(object, true);
+  const bool gone = !news.gone.empty() && news.gone == state.target().uid;
+  if (!news.snapshot && !gone) return;
+  const Result<SnapshotState::Verdict> verdict = news.snapshot ? state.take_snapshot(*news.snapshot) : state.take_absent();
+  if (state.seen()) by_uid_[state.target().uid] = number;
+  take_verdict(number, verdict);
 }
 
 void SnapshotWatch::end(int number, Result<void> reached, bool stuck) {
@@ -164,6 +194,7 @@ void SnapshotWatch::take(const kube::Change& change) {
   Source& source = found->second;
   switch (change.type) {
     case kube::Change::Type::gap:
+      early_.forget();
       for (const int number : covered_by(source)) targets_.at(number).state.take_gap();
       return;
     case kube::Change::Type::lost:
@@ -183,7 +214,7 @@ void SnapshotWatch::take(const kube::Change& change) {
 
 void SnapshotWatch::take_snapshot(Source& source, const kube::Change& change) {
   const auto at = owner_of(source, change.object);
-  if (at == targets_.end()) return;
+  if (at == targets_.end()) return early_.take_snapshot(change.object, change.type == kube::Change::Type::present);
   const int number = at->first;
   SnapshotState& state = at->second.state;
   if (change.type == kube::Change::Type::gone) return take_verdict(number, state.take_gone(change.object));
@@ -198,9 +229,12 @@ void SnapshotWatch::take_snapshot(Source& source, const kube::Change& change) {
 void SnapshotWatch::take_part(Source& source, const kube::Change& change) {
   if (!source.synced) listing_ = clock_.now();
   const auto at = owner_of(source, change.object);
-  if (at == targets_.end()) return;
   const bool present = change.type == kube::Change::Type::present;
-  if (source.kind == Kind::volume_snapshots) {
+  const bool volume = source.kind == Kind::volume_snapshots;
+  if (at == targets_.end()) {
+    return volume ? early_.take_volume_snapshot(change.object, present) : early_.take_content(change.object, present);
+  }
+  if (volume) {
     at->second.state.take_volume_snapshot(change.object, present);
   } else if (present) {
     at->second.state.take_content(change.object);
@@ -268,6 +302,7 @@ void SnapshotWatch::take_lost(int number, const Error& error) {
   const Source source = sources_.at(number);
   sources_.erase(number);
   follower_.unfollow(number);
+  early_.forget();
   const std::vector<int> covered = covered_by(source);
   if (source.ns.empty() && !scope_.one && error.code() == ErrorCode::forbidden) {
     // Who may not look everywhere may still look at each place.

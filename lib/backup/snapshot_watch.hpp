@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "backup/early_news.hpp"
 #include "backup/snapshot_state.hpp"
 #include "kube/client.hpp"
 #include "kube/wait.hpp"
@@ -57,6 +58,8 @@ class SnapshotWatch {
   SnapshotWatch(const SnapshotWatch&) = delete;
   SnapshotWatch& operator=(const SnapshotWatch&) = delete;
 
+  // It is about to be created: what is told of it before add() is kept, so that it need not be read again. Sends nothing.
+  void expect(const kube::Name& name);
   // Sends nothing. Returns the number of the target. May be called between two calls of next(), for a snapshot made meanwhile (with its
   // UID) or one that was there before: what was told of it already is read again. No name twice.
   int add(SnapshotTarget target, bool steps = false);
@@ -105,6 +108,8 @@ class SnapshotWatch {
   void take_verdict(int number, const base::Result<SnapshotState::Verdict>& verdict);
   Targets::iterator owner_of(const Source& source, const json::Value& object);
   bool parts_told(const SnapshotTarget& target) const;
+  bool lacks_parts(const SnapshotTarget& target, const EarlyNews::News& news) const;
+  void take_news(int number, const EarlyNews::News& news);
   std::vector<int> covered_by(const Source& source) const;
   void tell_steps(int number);
   void tell_settled(int number);
@@ -124,6 +129,7 @@ class SnapshotWatch {
   WatchScope scope_;
   Milestone milestone_;
   kube::Follower follower_;
+  EarlyNews early_;
   std::map<int, Source> sources_;                             // by the follower's number
   std::set<Kind> narrowed_;                                   // not to be read in all namespaces at once
   std::map<std::pair<Kind, std::string>, std::string> lost_;  // parts that may not be read in a namespace, and why

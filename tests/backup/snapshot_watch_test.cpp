@@ -191,6 +191,65 @@ TEST_CASE("targets come while others are waited for: made just now, there before
   CHECK(story.count(false) == 3);  // it, its content, its VolumeSnapshot
 }
 
+TEST_CASE("what is told of a snapshot before its create is answered is kept, and not read again; unless changes may have been missed") {
+  Story story;
+  for (const char* name : {"early", "other", "third"}) story.vm("prod", name);
+  const auto watch = story.watch("prod");
+  const auto next = [&](int target) {
+    const SnapshotEnd end = watch->next(story.in(1min), {});
+    CHECK(end.target == target);
+    CHECK(end.reached.ok());
+    REQUIRE(end.parts.has_value());
+    CHECK(end.parts->content.has_value());
+    CHECK(end.parts->volume_snapshots.size() == 1);
+  };
+  next(watch->add(Story::target("prod", "first", story.create("prod", "other", "first"))));
+
+  watch->expect({"prod", "quick"});
+  const std::string quick = story.create("prod", "early", "quick");
+  story.clock.advance(1s);
+  // Whatever else is followed meanwhile.
+  next(watch->add(Story::target("prod", "second", story.create("prod", "other", "second"))));
+  story.cluster.forget_requests();
+  story.recorder.events.clear();
+  next(watch->add(Story::target("prod", "quick", quick)));
+  CHECK(story.count(false) == 0);
+  CHECK(story.recorder.of(backup::Event::Kind::cut).size() == 1);
+  CHECK(story.recorder.of(backup::Event::Kind::ready).size() == 1);
+
+  watch->expect({"prod", "missed"});
+  const std::string missed = story.create("prod", "early", "missed");
+  story.clock.advance(1s);
+  next(watch->add(Story::target("prod", "fourth", story.create("prod", "other", "fourth"))));
+  story.cluster.compact();
+  story.cluster.end_watches(true);
+  next(watch->add(Story::target("prod", "fifth", story.create("prod", "third", "fifth"))));
+  story.cluster.forget_requests();
+  next(watch->add(Story::target("prod", "missed", missed)));
+  CHECK(story.count(false) == 3);  // it, its content, its VolumeSnapshot
+}
+
+TEST_CASE("one that was expected and is gone, or another one, before it is added is missed") {
+  Story story;
+  for (const char* name : {"a", "b", "other"}) story.vm("prod", name);
+  const auto watch = story.watch("prod");
+  watch->add(Story::target("prod", "first", story.create("prod", "other", "first")));
+  CHECK(watch->next(story.in(1min), {}).reached.ok());
+  for (const char* name : {"gone", "replaced"}) watch->expect({"prod", name});
+  const std::string gone = story.create("prod", "a", "gone");
+  const std::string replaced = story.create("prod", "b", "replaced");
+  story.clock.advance(1s);
+  for (const char* name : {"gone", "replaced"}) story.cluster.erase_now(kubevirt::vm_snapshots("v1beta1"), {"prod", name});
+  story.create("prod", "b", "replaced");
+  story.clock.advance(10s);
+  watch->add(Story::target("prod", "second", story.create("prod", "other", "second")));
+  CHECK(watch->next(story.in(1min), {}).reached.ok());
+  for (const auto& [name, uid] : std::map<std::string, std::string>{{"gone", gone}, {"replaced", replaced}}) {
+    watch->add(Story::target("prod", name, uid));
+    CHECK(watch->next(story.in(1min), {}).reached.error().code() == ErrorCode::not_found);
+  }
+}
+
 TEST_CASE("several namespaces: one watch per kind for all; without that right, one in each; parts that may not be read are said once") {
   Story story;
   for (const char* ns : {"prod", "test"}) story.vm(ns, "db");
