@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backup/consistency.hpp"
+#include "backup/left_paused.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot_retry.hpp"
 #include "base/duration.hpp"
@@ -171,6 +172,7 @@ Outcome run(const Options& options, Context& context) {
     take.note = [&context](const std::string& text) { context.console().note(text); };
     backup::TakenSnapshots taken = backup::take_with_retries(ground, request, *set, take, options.retries, deadline, context.stop());
     report.items = std::move(taken.items);
+    backup::let_left_paused_go(ground, *set, report.items);
     report.group = std::move(taken.group);
   }
   add_passed_over(*set, report);

@@ -5,6 +5,7 @@
 
 #include "backup/disk_facts.hpp"
 #include "backup/held_mark.hpp"
+#include "backup/left_paused.hpp"
 #include "backup/lookup.hpp"
 #include "backup/pass_over.hpp"
 #include "backup/plan_disks.hpp"
@@ -184,7 +185,9 @@ class Planner {
     plan.target.node = vmi->node;
     add_hotplugged(*vmi, plan.disks);
     plan.paused_by = vmi->paused ? read_held_mark(vm.annotation(k_held_annotation)).run : std::string();
-    if (!plan.paused_by.empty()) {
+    if (left_paused(plan, request_.run)) {
+      plan.warnings.emplace_back("an earlier part of the run has left the VM paused; it is let go once its snapshot is cut");
+    } else if (!plan.paused_by.empty()) {
       plan.warnings.push_back("the VM is still paused by run " + plan.paused_by + " of this tool, which was killed or goes on elsewhere; " +
                               "let it run with: " + thaw_command(plan.target.vm));
     } else if (vmi->paused) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backup/guest_truth.hpp"
+#include "backup/left_paused.hpp"
 #include "backup/plan_disks.hpp"
 #include "base/text.hpp"
 #include "kube/access_review.hpp"
@@ -55,6 +56,8 @@ Result<void> HoldPlanner::ask_rights(const std::map<kube::Name, VirtualMachineIn
 std::optional<Error> HoldPlanner::choose(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
   plan.hold = kubevirt::Hold::none;
   plan.target.windows = may_be_windows(vmi.guest_os_id);
+  // Its snapshot is followed as it is, and the VM let go after that.
+  if (left_paused(plan, request_.run)) return std::nullopt;
   if (!plan.paused_by.empty() && pauses(request_.hold)) {
     return Error(ErrorCode::precondition, what + " is still paused by run " + plan.paused_by + " of this tool",
                  "let it run with: " + thaw_command(plan.target.vm));

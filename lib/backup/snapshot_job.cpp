@@ -7,6 +7,7 @@
 #include "backup/evidence.hpp"
 #include "backup/guest_truth.hpp"
 #include "backup/inventory.hpp"
+#include "backup/left_paused.hpp"
 #include "backup/snapshot_create.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -170,6 +171,11 @@ void SnapshotJob::prepare(const base::Deadline& deadline, const std::stop_token&
   begin_ = ground_.clock.now();
   wall_begin_ = ground_.clock.wall_now();
   if (plan_.resumes && take_up(deadline, stop)) return;
+  if (left_paused(plan_, item_.run)) {
+    return fail(Error(ErrorCode::precondition,
+                      "an earlier part of the run paused " + vm_text() + ", and ended before it created a snapshot",
+                      "once it runs again, take it with: kubectl vmbackup snapshot " + plan_.target.vm.name + " -n " + plan_.target.vm.ns));
+  }
   if (guests_ == nullptr) return;
   if (plan_.running) settle_guest(deadline, stop);
   if (failed() || (holds_itself() && !check_instance())) return;

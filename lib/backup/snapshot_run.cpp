@@ -195,7 +195,10 @@ class SnapshotRun {
   // Nothing has to be followed before all are created.
   void begin_together() {
     std::vector<SnapshotJob*> jobs;
-    for (Entry* entry : std::exchange(queue_, {})) jobs.push_back(entry->job.get());
+    for (Entry* entry : std::exchange(queue_, {})) {
+      jobs.push_back(entry->job.get());
+      watch_.expect({entry->job->plan().snapshot.ns, entry->job->plan().snapshot.name});
+    }
     if (jobs.empty()) return;
     const base::Result<base::TimePoint> held = begin_group(jobs, ground_, locks_, options_.threads, deadline_, stop_);
     if (held.ok()) group_held_ = ground_.clock.wall_now() - (ground_.clock.now() - *held);
