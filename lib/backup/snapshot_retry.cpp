@@ -108,6 +108,8 @@ bool worth_another_try(const SnapshotPlan& plan, const SnapshotItem& item, const
     const Level required = options.require.value_or(Level::unknown);
     return options.delete_weaker && item.uid.empty() && item.judged && !meets(item.judged->verdict.level, required, item.judged->evidence);
   }
+  // KubeVirt goes on with the one that is there, and would hold up another.
+  if (!item.uid.empty() && item.phase == "InProgress") return false;
   switch (item.error->code()) {
     case ErrorCode::internal:
     case ErrorCode::unavailable:

@@ -108,6 +108,27 @@ TEST_CASE("a VM that went away meanwhile keeps the failure that it had") {
   CHECK(taken.items.at(0).error.has_value());
 }
 
+TEST_CASE("a snapshot that stands still and was kept is in the way of another try, one that was deleted is not") {
+  for (const bool running : {false, true}) {
+    CAPTURE(running);
+    Story story;
+    story.cluster.apply_manifest(
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: refusing}\nprovisioner: csi.vmbackup.test\nparameters: "
+        "{failSnapshots: always, failCode: InvalidArgument}\n");
+    story.add({.name = "other", .storage_class = "refusing", .running = running});
+    story.cluster.settle();
+    story.request.selection = {};
+    story.request.selection.ns = "prod";
+    story.request.selection.names = {"other"};
+    const backup::TakenSnapshots taken = story.take(1);
+    const backup::SnapshotItem& item = taken.items.at(0);
+    CHECK(item.tries == (running ? 2 : 1));
+    REQUIRE(item.error.has_value());
+    CHECK(item.error->message().find("InvalidArgument") != std::string::npos);
+    CHECK(story.cluster.list_all(kubevirt::vm_snapshots("v1beta1")).size() == (running ? 0 : 1));
+  }
+}
+
 TEST_CASE("what is worth another try") {
   const auto worth = [](ErrorCode code, bool refused = false, bool held = false) {
     backup::SnapshotPlan plan;
