@@ -39,9 +39,11 @@ SnapshotWatch::~SnapshotWatch() = default;
 
 // ---- targets ----
 
-// What was told already is not told again.
+// What was told already is not told again. Followed from here on, it is in the watch and not perhaps in the list.
 void SnapshotWatch::expect(const kube::Name& name) {
-  if (!scope_.one && !follower_.knows(source_of(Kind::snapshots, name.ns), name)) early_.expect(name);
+  if (scope_.one) return;
+  if (!is_open(Kind::snapshots, name.ns)) open(Kind::snapshots, narrowed_.count(Kind::snapshots) > 0 ? name.ns : scope_.ns);
+  if (!follower_.knows(source_of(Kind::snapshots, name.ns), name)) early_.expect(name);
 }
 
 int SnapshotWatch::add(SnapshotTarget target, bool steps) {
