@@ -60,6 +60,12 @@ void SnapshotJob::fail(const Error& error) {
   item_.error = error;
 }
 
+std::optional<base::TimePoint> SnapshotJob::stands_since() const {
+  if (guard_) return guard_->record().sent;
+  if (pause_) return pause_->record().sent;
+  return plan_.running && !taken_up_ ? std::optional(seen_.create_sent) : std::nullopt;
+}
+
 base::TimePoint SnapshotJob::too_long() const {
   if (guard_ && guard_->record().sent) return *guard_->record().sent + plan_.max_freeze;
   return pause_ && pause_->record().sent ? *pause_->record().sent + plan_.max_freeze : base::TimePoint::max();

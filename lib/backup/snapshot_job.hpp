@@ -50,6 +50,8 @@ class SnapshotJob {
   bool holds() const { return (guard_ && guard_->owes()) || (pause_ && pause_->owes()) || (recipe_ && recipe_->owes()); }
   // KubeVirt's controller may hold it, and we may let it go.
   bool kubevirt_holds() const;
+  // From when on the guest stood still, by us or by KubeVirt; none where it does not run. After start().
+  std::optional<base::TimePoint> stands_since() const;
   // When it has stood still for too long.
   base::TimePoint too_long() const;
 

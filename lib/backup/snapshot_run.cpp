@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "backup/pace.hpp"
 #include "backup/run_id.hpp"
 #include "backup/snapshot.hpp"
 #include "backup/snapshot_event.hpp"
@@ -38,6 +39,7 @@ class SnapshotRun {
         options_(options),
         deadline_(deadline),
         stop_(stop),
+        pace_(options.parallel, set.plans.size()),
         locks_(ground.client, ground.clock, teller_, options.lock),
         watch_(ground.client, ground.clock, teller_, scope(), options.wait == WaitFor::cut ? Milestone::cut : Milestone::ready) {}
 
@@ -182,7 +184,7 @@ class SnapshotRun {
   }
 
   void begin_more() {
-    while (!queue_.empty() && slots_ < std::max<std::size_t>(options_.parallel, 1)) {
+    while (!queue_.empty() && slots_ < pace_.slots()) {
       Entry& entry = *queue_.front();
       queue_.pop_front();
       entry.slot = true;
@@ -396,7 +398,19 @@ class SnapshotRun {
   }
 
   void free_slot(Entry& entry) {
-    if (std::exchange(entry.slot, false)) --slots_;
+    if (!std::exchange(entry.slot, false)) return;
+    --slots_;
+    const std::optional<base::TimePoint> since = entry.taken ? entry.job->stands_since() : std::nullopt;
+    if (since) pace_.take(kind_of(entry.job->plan()), *since, ground_.clock.now());
+  }
+
+  // Those whose disks take as long to be cut.
+  static std::string kind_of(const SnapshotPlan& plan) {
+    std::string kind;
+    for (const DiskReport& disk : plan.disks) {
+      if (disk.included) kind += disk.snapshot_class + ",";
+    }
+    return kind;
   }
 
   SerialObserver serial_;
@@ -406,6 +420,7 @@ class SnapshotRun {
   const TakeOptions& options_;
   const base::Deadline deadline_;
   const std::stop_token stop_;
+  Pace pace_;
   Locks locks_;
   SnapshotWatch watch_;
   std::unique_ptr<GuestWatch> guests_;
