@@ -1,6 +1,7 @@
 // From what one process saw while it took a snapshot to the evidence that is kept of it: a pure function.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "kubevirt/evidence.hpp"
 
 namespace vmbackup::backup {
+
+// Offsets are whole milliseconds: what ends a window has to lie beyond the rounding.
+inline constexpr base::Duration k_beyond_rounding = std::chrono::milliseconds(2);
 
 // Times on our steady clock.
 struct GroupFact {
