@@ -87,6 +87,7 @@ class Planner {
     if (!plan.refusal) add_instance(vm, what, plan);
     if (!plan.refusal) add_disks(vm, what, plan);
     if (!plan.refusal && plan.running) add_recipe(vm, plan);
+    if (!plan.refusal) refuse_to_wait(what, plan);
     for (DiskReport& disk : plan.disks) {
       const std::vector<std::string>& raw = request_.accept_raw;
       disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
@@ -218,7 +219,18 @@ class Planner {
       plan.forced.push_back("forced: " + error.message() + (error.causes().empty() ? "" : ": " + base::join(error.causes(), "; ")));
     }
     plan.warnings.insert(plan.warnings.end(), plan.forced.begin(), plan.forced.end());
-    if (plan.waits || !plan.forced.empty()) leave_freeze_to_kubevirt(plan);
+    if (!plan.waits.empty() || !plan.forced.empty()) leave_freeze_to_kubevirt(plan);
+  }
+
+  // Nothing of ours is to stand still, or be quiesced, for minutes in which nothing is cut.
+  void refuse_to_wait(const std::string& what, SnapshotPlan& plan) const {
+    std::vector<std::string> causes = plan.waits;
+    causes.insert(causes.end(), plan.forced.begin(), plan.forced.end());
+    if (causes.empty() || !(freezes(plan.hold) || pauses(plan.hold) || plan.recipe || request_.group)) return;
+    plan.refusal = Error(ErrorCode::conflict, what + " is not ready for a snapshot: guests would stand still while KubeVirt waits",
+                         std::string("take it when that is over") +
+                             (request_.group || plan.recipe ? "" : ", or leave its guest to KubeVirt with --hold controller"))
+                       .with_causes(causes);
   }
 
   bool exists_already(const SnapshotPlan& plan) const {

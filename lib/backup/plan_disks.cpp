@@ -57,8 +57,8 @@ std::optional<Error> check_claims(const DiskFacts& facts, const VirtualMachine& 
     for (const Obstacle& obstacle : obstacles(vm, disk.claim, facts.of(vm.ns, disk.claim), has_instance)) {
       const std::string why = "disk " + disk.name + ": " + obstacle.why;
       if (obstacle.passes) {
-        plan.waits = true;
-        plan.warnings.push_back(why + "; KubeVirt would wait for that until the failure deadline");
+        plan.waits.push_back(why + "; KubeVirt would wait for that until the failure deadline");
+        plan.warnings.push_back(plan.waits.back());
         continue;
       }
       causes.push_back(why);
@@ -100,7 +100,7 @@ std::optional<Error> check_classes(const DiskFacts& facts, const VirtualMachine&
 std::optional<Error> check_content(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what, const SnapshotPlan& plan) {
   std::vector<std::string> causes;
   for (const DiskReport& disk : plan.disks) {
-    const bool unmade = !disk.claim.empty() && plan.waits && facts.of(vm.ns, disk.claim).state == ClaimFacts::State::missing;
+    const bool unmade = !disk.claim.empty() && !plan.waits.empty() && facts.of(vm.ns, disk.claim).state == ClaimFacts::State::missing;
     if (disk.included || unmade) return std::nullopt;
     if (disk.counts) causes.push_back("disk " + disk.name + ": " + disk.reason);
   }

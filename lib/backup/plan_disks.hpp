@@ -28,7 +28,7 @@ void add_reach(const kubevirt::VirtualMachineInstance& vmi, const kubevirt::Gues
 void add_facts(const DiskFacts& facts, const kubevirt::VirtualMachine& vm, SnapshotPlan& plan);
 
 // After add_facts: why no snapshot can come of the disks as things are, the weightiest first; `what` names the VM, `has_instance` as for
-// obstacles(). What passes by itself is a warning, and the plan waits.
+// obstacles(). What passes by itself becomes a warning, and the plan waits for it.
 //   precondition  KubeVirt would wait in vain, cannot choose a class or would take one of another driver, or no disk would be in it
 //   conflict      it would wait in vain, and all because others use the disks
 std::vector<base::Error> check_disks(const DiskFacts& facts, const kubevirt::VirtualMachine& vm, const std::string& what, bool has_instance,

@@ -38,7 +38,7 @@ class HoldPlanner {
 };
 
 // A guest that we freeze stands still until its disks are cut: where KubeVirt will not begin at once, its own freeze comes later and is
-// shorter. Changes nothing where the freeze was asked for.
+// shorter. Changes nothing where nobody but us is to hold it.
 void leave_freeze_to_kubevirt(SnapshotPlan& plan);
 
 }  // namespace vmbackup::backup

@@ -101,7 +101,7 @@ struct SnapshotPlan {
   std::vector<DiskReport> disks;          // included = KubeVirt is expected to include it
   std::vector<std::string> warnings;      // one sentence each
   std::vector<std::string> forced;        // what it would be refused for without `force`; one sentence each, and a warning each
-  bool waits = false;                     // KubeVirt will not begin at once: something has to pass or to be mended first
+  std::vector<std::string> waits;         // what has to pass before KubeVirt begins; one sentence each, and a warning each
   std::optional<base::TimePoint> looked;  // when its instance and who mounts its disks were read; what is asked of its agent is younger
   std::vector<std::string> assumptions;   // for the evidence; one clause each
   Level best = Level::unknown;            // the strongest level that can come of it
@@ -123,11 +123,11 @@ struct SnapshotSet {
 // Errors of the whole: as select_vms; precondition: no snapshot API; usage: `name` with several VMs, a group of more than `max_held`.
 // Where one VM of a group is refused, all are. Refusals, kept per VM:
 //   precondition  as things are no snapshot can come of its disks (check_disks); the VM is being deleted; no agent for a freeze
-//   conflict      others use the disks of a stopped VM; another snapshot or a restore of this VM is under way
+//   conflict      others use the disks of a stopped VM; another snapshot or a restore of this VM is under way; KubeVirt would not begin at
+//                 once, and nobody but us is to hold the guest, or there is a recipe: all that would stand still meanwhile
 //   forbidden     a freeze was asked for, and we may not freeze or not thaw
 //   or as RecipeRun::prepare
-// `force` overrides those of the disks alone: nothing else of these is KubeVirt's to wait for, or ours to do. A guest is then not frozen by
-// us, unless that was asked for: it would stand still while KubeVirt waits.
+// `force` overrides those of the disks alone: nothing else of these is KubeVirt's to wait for. The freeze is then left to it.
 base::Result<SnapshotSet> plan_snapshots(kube::Client& client, base::Clock& clock, const SnapshotRequest& request,
                                          const base::Deadline& deadline, const std::stop_token& stop);
 

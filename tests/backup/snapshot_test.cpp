@@ -233,16 +233,33 @@ TEST_CASE("what passes by itself is a warning, and no guest of ours stands still
                        [](json::Value& claim) { claim["status"].set("phase", "Pending"); });
   const base::Result<backup::SnapshotPlan> plan = story.plan();
   REQUIRE(plan.ok());
-  CHECK(plan->waits);
+  CHECK(plan->waits.size() == 1);
   CHECK(plan->forced.empty());
   CHECK(plan->hold == kubevirt::Hold::controller);
   CHECK(plan->safety_timeout == 0s);
   REQUIRE(plan->warnings.size() == 2);
   CHECK(plan->warnings[0] == "disk data: claim db-0-d2 is not bound; KubeVirt would wait for that until the failure deadline");
   CHECK(plan->warnings[1].find("the freeze is left to KubeVirt") == 0);
-  // Asked for, it is ours all the same.
-  story.request.hold = backup::HoldWish::freeze;
-  CHECK(story.plan()->hold == kubevirt::Hold::freeze);
+  // Where nobody but us is to hold it, it is busy; force does not help.
+  for (const backup::HoldWish wish : {backup::HoldWish::freeze, backup::HoldWish::pause, backup::HoldWish::freeze_pause}) {
+    story.request.hold = wish;
+    story.request.force = wish == backup::HoldWish::pause;
+    const base::Result<backup::SnapshotPlan> refused = story.plan();
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code() == ErrorCode::conflict);
+    CHECK(refused.error().causes() == std::vector<std::string>{plan->warnings[0]});
+    CHECK(refused.error().hint().find("--hold controller") != std::string::npos);
+  }
+  story.request.force = false;
+  story.request.hold = backup::HoldWish::automatic;
+  story.request.group = true;
+  REQUIRE_FALSE(story.plan().ok());
+  CHECK(story.plan().error().hint() == "take it when that is over");
+  // Nor are applications quiesced for it.
+  story.request.group = false;
+  story.request.recipe.emplace();
+  REQUIRE_FALSE(story.plan().ok());
+  CHECK(story.plan().error().hint() == "take it when that is over");
 }
 
 TEST_CASE("a run that is taken up follows what it created, whatever has become of the disks since") {
