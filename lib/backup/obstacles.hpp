@@ -21,7 +21,7 @@ struct Obstacle {
 // an instance, be it one that has ended.
 //   the claim                                          passes when
 //   does not exist                                     a DataVolume that has not failed, or a template of the VM, is to make it
-//   is being deleted                                   never: that cannot be taken back
+//   is being deleted                                   never: that cannot be taken back. KubeVirt 1.7 does not mind: there force helps
 //   its DataVolume has not Succeeded                   it goes on: not Failed, not Paused, not without a first consumer, and it exists
 //   is not bound                                       its volume is being made: not Lost, not without a class, not without a first
 //   consumer is used by a pod, while the VM has no instance     the pod goes away, is what is left of the VM's own instance, or fills the
