@@ -347,7 +347,8 @@ void bind_level(Flags& flags, Options& options) {
 void bind_many(Flags& flags, Options& options) {
   flags.add(Flag{.name = "parallel",
                  .metavar = "N",
-                 .help = "so many VMs at a time are held, or have disks that are not cut yet",
+                 .help = "at most so many VMs at a time are held, or have disks that are not cut yet; of many VMs fewer, "
+                         "where each would stand still for longer by it",
                  .fallback = "4",
                  .set = count_into(options.take.parallel, 1, 64)});
   flags.add(Flag{.name = "retry",
