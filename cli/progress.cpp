@@ -312,7 +312,11 @@ std::string Waiting::state() const {
   return disks_.empty() ? "waiting for KubeVirt to begin" : "cut; waiting for KubeVirt to finish";
 }
 
-std::string Waiting::what() const { return shown_.empty() ? "" : subject_ + ": " + shown_; }
+// What is said of one guest alone is not what was told last, which may have been of another.
+std::string Waiting::what() const {
+  if (shown_.empty()) return "";
+  return (guests_.size() == 1 && !held_ ? guests_.begin()->first : subject_) + ": " + shown_;
+}
 
 std::string Waiting::age(base::TimePoint now) const { return shown_.empty() ? "" : " (" + short_age(now - since_) + ')'; }
 

@@ -62,7 +62,7 @@ class Release {
         break;
       case ThawAnswer::not_running:
       case ThawAnswer::unclear:
-        letting_.again(answer.error().message());
+        letting_.unclear(answer.error(), deadline);
         break;
     }
     return look(sent);

@@ -38,6 +38,10 @@ void LettingGo::again(const std::string& why) {
   tell(again_, why);
 }
 
+void LettingGo::unclear(const base::Error& answer, const base::Deadline& deadline) {
+  if (last_.empty() || !deadline.passed(clock_)) again(answer.message());
+}
+
 void LettingGo::tell(Event::Kind kind, const std::string& text) const {
   observer_.on({kind, target_.vm.ns, target_.vm.name, {}, {}, text, clock_.wall_now()});
 }

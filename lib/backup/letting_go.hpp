@@ -35,6 +35,8 @@ class LettingGo {
 
   // Why it was not enough; told when it changes.
   void again(const std::string& why);
+  // The same of an answer that is none. That of a request which was cut short by the end of our patience is no news.
+  void unclear(const base::Error& answer, const base::Deadline& deadline);
   const std::string& last() const { return last_; }
   void tell(Event::Kind kind, const std::string& text) const;
 

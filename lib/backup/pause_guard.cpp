@@ -61,7 +61,7 @@ class Release {
         break;
       case UnpauseAnswer::not_running:
       case UnpauseAnswer::unclear:
-        letting_.again(answer.error().message());
+        letting_.unclear(answer.error(), deadline);
         break;
     }
     return look(sent);
