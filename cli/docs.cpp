@@ -282,6 +282,12 @@ TextFile levels_page() {
             "frozen, then paused, then cut, let go in the opposite order. Nobody can thaw early, and all disks are cut at one "
             "instant; the guest stands still for it");
   page.item("pause", "nothing is flushed, but all disks are cut at one instant: crash, with any number of disks and without an agent");
+  page.heading("GROUPS");
+  page.paragraphs(
+      "With --group all VMs are held before the first snapshot is created, and each stands still from that instant until its own last cut "
+      "(with a pause: until the last cut of all), so that all snapshots are of that instant. The report says so only where each VM is "
+      "shown to have stood still for so long: offline, application, filesystem, or crash by a pause of ours. One disk alone is of an "
+      "instant of its own: it is crash, and yet the group is not shown to be of one instant where its guest was not seen to stand still.");
   page.heading("\"RECORDED AND INFERRED\"");
   page.paragraphs(
       "Evidence is kept in the annotation kubectl-vmbackup/evidence of the VirtualMachineSnapshot: facts, never a level; every command "
