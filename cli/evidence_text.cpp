@@ -105,6 +105,10 @@ void say_lock(const Evidence& evidence, Sentences& out) {
   if (evidence.create_sent) out.push_back("the snapshot was created " + when(*evidence.create_sent));
   if (!evidence.lock) return;
   const kubevirt::LockSeen& lock = *evidence.lock;
+  if (evidence.hold != Hold::controller) {
+    if (lock.other) out.emplace_back("another snapshot of the VM was under way before it");
+    return;
+  }
   out.push_back("it had the VM's lock " + when(lock.became_ours, "at a time not seen") +
                 (lock.other ? ", another snapshot was before it" : ", no other snapshot was before it") + "; fsFreezeStatus then was " +
                 (lock.status_empty ? "empty" : "not empty") +

@@ -31,7 +31,8 @@ const std::vector<LevelText>& freeze_clause_texts() {
        "the last cut was seen before the guest's safety timer could end the freeze, on Windows within 10 seconds. A guest whose system is "
        "not known counts as Windows. No answer said that VSS had given up"},
       {"our freeze",
-       "with freeze and freeze+pause: it was confirmed before the snapshot was created, and our thaw came after the last cut"},
+       "with freeze and freeze+pause: it was confirmed before the snapshot was created, our thaw came after the last cut, and no other "
+       "snapshot of the VM was under way in between, for KubeVirt thaws at the end of each"},
       {"the controller's freeze",
        "with controller: no other snapshot of the VM was under way, this one had the VM's lock at once, the guest's cached status "
        "(fsFreezeStatus, up to 5 seconds old) was empty at that moment, and nobody was seen to thaw in the 10 seconds before. Otherwise "

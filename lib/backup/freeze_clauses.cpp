@@ -160,6 +160,10 @@ void Clauses::own_freeze() {
   for (const StateSeen& state : evidence_.frozen.value_or(std::vector<StateSeen>{})) {
     if (state.at <= Offset::zero()) before = state.on;
   }
+  // KubeVirt thaws at the last cut of each snapshot, whoever froze: that of the other one came before ours.
+  if (need(evidence_.lock.has_value(), "whether another snapshot of the VM was under way") && evidence_.lock->other) {
+    fail("another snapshot of this VM was under way after our freeze: KubeVirt thaws the guest at its end");
+  }
   if (before) fail("the guest was frozen already when we froze it, by a freeze that is not ours and may have ended first");
   const std::optional<Offset> confirmed = evidence_.freeze->confirmed;
   if (!confirmed) {

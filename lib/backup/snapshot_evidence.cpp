@@ -147,6 +147,7 @@ class Witness {
     if (record.not_thawed) thaw.error = base::printable(record.not_thawed->message(), 300);
     evidence.thaw = std::move(thaw);
     evidence.vss_error = record.vss_limit;
+    if (guest_.begun) evidence.lock = lock();
     tell_probes(evidence);
   }
 

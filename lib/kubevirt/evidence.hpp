@@ -67,7 +67,8 @@ struct ThawSeen {
   std::string error;
 };
 
-// The VM's status.snapshotInProgress and fsFreezeStatus around the moment at which KubeVirt's controller decides whether to freeze.
+// The VM's status.snapshotInProgress and fsFreezeStatus around the moment at which KubeVirt's controller decides whether to freeze. With a
+// freeze of ours only `other` counts.
 struct LockSeen {
   bool other = true;  // another snapshot's name stood there at t0 or before ours did
   std::optional<Offset> became_ours;

@@ -234,6 +234,10 @@ TEST_CASE("3.1: the stale status, where the controller freezes") {
       {"stale", held_by_controller(), [](Evidence& e) { e.lock->status_empty = false; }, Level::per_disk, "stale"},
       {"a thaw before", held_by_controller(), [](Evidence& e) { e.lock->thaw_before = true; }, Level::per_disk, "less than 10 s before"},
       {"nobody looked", held_by_controller(), [](Evidence& e) { e.lock.reset(); }, Level::unknown, "lock"},
+      {"another snapshot after our own freeze, at whose end KubeVirt thaws", held_by_freeze(), [](Evidence& e) { e.lock->other = true; },
+       Level::per_disk, "another snapshot"},
+      {"the same before our pause", held_by_freeze_pause(), [](Evidence& e) { e.lock->other = true; }, Level::crash, "another snapshot"},
+      {"nobody looked for one", held_by_freeze(), [](Evidence& e) { e.lock.reset(); }, Level::unknown, "another snapshot"},
       {"our own freeze on top of one that stood already, which may end first", held_by_freeze(),
        [](Evidence& e) {
          e.frozen = {{Offset(-300), true}};

@@ -86,7 +86,7 @@ inline Evidence held_by_controller() {
 inline Evidence held_by_freeze() {
   Evidence evidence = held_by_controller();
   evidence.hold = Hold::freeze;
-  evidence.lock.reset();
+  evidence.lock->status_empty = false;
   evidence.freeze = kubevirt::FreezeSeen{.confirmed = Offset(90), .by = kubevirt::Confirmed::answer, .error = {}};
   evidence.create_sent = Offset(95);
   evidence.thaw = kubevirt::ThawSeen{.by_controller = false, .sent = Offset(700), .confirmed = Offset(760), .error = {}};
