@@ -153,12 +153,15 @@ void SnapshotJob::finish(const SnapshotEnd& end) {
   if (!end.reached.ok() && !removed_) {
     const Error& error = end.reached.error();
     fail(error);
-    const bool by_itself = error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled;
+    const bool by_itself = !end.lost && error.code() != ErrorCode::timeout && error.code() != ErrorCode::cancelled;
     if (by_itself && !recorded_) thaw_after_controller(false);
     if (end.parts) {
       if (!end.stuck) item_.error = error.with_hint(next_step({plan_.snapshot.ns, plan_.snapshot.name}, &*end.parts, error));
       const bool there = error.code() != ErrorCode::not_found || end.parts->snapshot.deleting;
       if (there) item_.left.push_back(state_in_words(end.parts->snapshot));
+    } else if (end.lost) {
+      item_.left.push_back(kubevirt::describe(kubevirt::vm_snapshots(plan_.api_version), {item_.ns, item_.name}) +
+                           ", which goes on and cannot be followed");
     }
   } else if (!removed_ && std::none_of(item_.disks.begin(), item_.disks.end(), is_included)) {
     item_.left.push_back(state_in_words(end.parts->snapshot));

@@ -364,7 +364,7 @@ class SnapshotRun {
   static bool is_stuck(const Entry& entry) { return !entry.taken && entry.end && entry.end->stuck; }
 
   static bool may_go_on(const Entry& entry) {
-    if (entry.end->reached.ok() || entry.end->stuck) return true;
+    if (entry.end->reached.ok() || entry.end->stuck || entry.end->lost) return true;
     const ErrorCode code = entry.end->reached.error().code();
     return code == ErrorCode::timeout || code == ErrorCode::cancelled;
   }
@@ -375,6 +375,7 @@ class SnapshotRun {
     if (entry.end->stuck) return give_up_stuck(entry);
     const auto cut_short = cut_short_.find(&entry);
     const bool alone = cut_short != cut_short_.end();
+    if (!alone && !broken_ && entry.end->lost) return give_up_with(entry, entry.end->reached.error().hint());
     const std::string why = alone     ? cut_short->second
                             : broken_ ? broken_->message()
                                       : early_->message() + " before the disks of " + entry.job->vm_text() + " were cut";
@@ -383,14 +384,20 @@ class SnapshotRun {
   }
 
   void give_up_stuck(Entry& entry) {
-    const Error& error = entry.end->reached.error();
     const kube::Name& vm = entry.job->plan().target.vm;
-    const std::string hint = "to go on trying until then: kubectl vmbackup snapshot " + vm.name + " -n " + vm.ns + " --wait-on-error";
+    give_up_with(entry, "to go on trying until then: kubectl vmbackup snapshot " + vm.name + " -n " + vm.ns + " --wait-on-error");
+  }
+
+  // For what ended its wait.
+  void give_up_with(Entry& entry, const std::string& hint) {
+    const Error& error = entry.end->reached.error();
     hold(entry, [&entry, error, hint, parts = entry.end->parts] { entry.job->give_up(error.code(), error.message(), parts, hint); });
   }
 
   void write_event(Entry& entry) {
-    const base::Result<void> told = tell_on_vm(ground_.client, ground_.clock, entry.job->plan(), entry.job->item(), deadline_, {});
+    // What failed is known also where the deadline has passed meanwhile; its own limit is short.
+    const base::Deadline limit = base::Deadline::never();
+    const base::Result<void> told = tell_on_vm(ground_.client, ground_.clock, entry.job->plan(), entry.job->item(), limit, {});
     // Most users may not write events, and miss nothing by it.
     if (told.ok() || told.error().code() == ErrorCode::forbidden || !options_.note) return;
     const std::lock_guard lock(telling_);

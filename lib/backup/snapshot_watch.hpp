@@ -44,6 +44,8 @@ struct SnapshotEnd {
   std::vector<std::string> unreadable;  // what may not be read and so is missing in `parts`, one sentence each
   // It was given up, with `internal`, for what stands in its way is known not to go away (hindrance.hpp): KubeVirt goes on with it.
   bool stuck = false;
+  // It may not be followed any more: KubeVirt goes on with it.
+  bool lost = false;
 };
 
 //   SnapshotWatch watch(client, clock, observer, {.api_version = version, .ns = "prod"}, Milestone::ready);

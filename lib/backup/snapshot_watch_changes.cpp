@@ -143,7 +143,10 @@ void SnapshotWatch::take_lost(int number, const Error& error) {
     return;
   }
   if (source.kind == Kind::snapshots) {
-    for (const int each : covered) end(each, targets_.at(each).state.explain(error));
+    for (const int each : covered) {
+      end(each, targets_.at(each).state.explain(error));
+      ended_.back().lost = true;
+    }
     return;
   }
   lost_[{source.kind, source.ns}] = error.message();

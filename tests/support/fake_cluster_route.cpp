@@ -180,6 +180,16 @@ Answer no_such_resource(const World& world, const Request& request) {
   return forbidden(*request.user, "list", parts[2], parts[4], "", "", "");
 }
 
+// What the authorizer sees: a list or watch of one name asks for that name.
+// [kubernetes 1.34, apiserver/pkg/endpoints/request/requestinfo.go]
+Route authorized(const Request& request, Route route) {
+  const auto selector = request.query.find("fieldSelector");
+  const std::string one = "metadata.name=";
+  if (!route.name.empty() || selector == request.query.end() || selector->second.rfind(one, 0) != 0) return route;
+  if (selector->second.find(',') == std::string::npos) route.name = selector->second.substr(one.size());
+  return route;
+}
+
 void dispatch(World& world, const Request& request, const std::optional<Route>& route, const Exchange& exchange,
               const std::optional<Fault>& fault) {
   if (const std::optional<Answer> found = discovery(world, request)) return exchange.answer(*found);
@@ -188,8 +198,9 @@ void dispatch(World& world, const Request& request, const std::optional<Route>& 
     return exchange.answer(route->plural == "selfsubjectaccessreviews" && request.method == "POST" ? review_access(world, request)
                                                                                                    : no_such_path());
   }
-  if (!allowed(world, request, *route)) {
-    return exchange.answer(forbidden(*request.user, route->verb, route->group, route->plural, route->subresource, route->ns, route->name));
+  const Route asked = authorized(request, *route);
+  if (!allowed(world, request, asked)) {
+    return exchange.answer(forbidden(*request.user, asked.verb, asked.group, asked.plural, asked.subresource, asked.ns, asked.name));
   }
   if (route->kind == nullptr) return run_subresource(world, request, *route, exchange.answer);
   if (route->kind == &kind("Pod") && route->subresource == "exec") return start_exec(world, request, *route, exchange, fault);
@@ -236,7 +247,7 @@ std::uint64_t World::serve(const Request& request, const Exchange& exchange) {
   }
   const std::optional<Route> route = route_of(*this, request);
   if (watching && route && route->kind != nullptr && served(*route->kind) && route->subresource.empty() &&
-      allowed(*this, request, *route)) {
+      allowed(*this, request, authorized(request, *route))) {
     return watches->start(request, *route, recorded, of_watch ? fault : std::nullopt);
   }
   dispatch(*this, request, route, recorded, fault);
