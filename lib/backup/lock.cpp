@@ -133,6 +133,8 @@ Result<void> Locks::wait_for(const LockTarget& target, kube::Lease& lease, const
     if (deadline.passed(clock_)) return Error(ErrorCode::timeout, "the deadline passed: it is held by " + who + " of this tool");
     const base::TimePoint next = std::min({clock_.now() + k_look_again, seen + length, deadline.when()});
     if (!clock_.sleep_until(next, stop)) return Error(ErrorCode::cancelled, "interrupted: it is held by " + who + " of this tool");
+    // A look that the deadline cuts short at once would say that the server does not answer.
+    if (deadline.passed(clock_)) continue;
     const Result<kube::Lease> now = kube::get_lease(client_, lease.name, {.deadline = deadline}, stop);
     if (!now.ok()) {
       if (now.error().code() == ErrorCode::not_found) return {};
