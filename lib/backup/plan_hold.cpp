@@ -112,13 +112,18 @@ void leave_freeze_to_kubevirt(SnapshotPlan& plan) {
 // Its system, its file systems, and whether it lets itself be frozen: why it does not.
 std::optional<Error> HoldPlanner::ask_agent(const VirtualMachineInstance& vmi, const std::string& what, SnapshotPlan& plan) const {
   const kube::Call once{.deadline = call_.deadline, .repeat = false};
-  const Result<kubevirt::GuestInfo> info = kubevirt::guest_info(client_, {vmi.ns, vmi.name}, once, stop_);
+  Result<kubevirt::GuestInfo> info = kubevirt::guest_info(client_, {vmi.ns, vmi.name}, once, stop_);
   if (!info.ok()) {
     plan.warnings.push_back("what the guest agent says of the guest is not known: " + info.error().message());
     return std::nullopt;
   }
   if (!info->os_id.empty()) plan.guest_os = info->os_id;
   plan.target.windows = may_be_windows(plan.guest_os);
+  // A guest of many disks: its list of file systems was cut short.
+  if (!info->file_systems.list.empty() && !info->file_systems.whole) {
+    Result<kubevirt::FileSystems> all = kubevirt::file_systems(client_, {vmi.ns, vmi.name}, once, stop_);
+    if (all.ok()) info->file_systems = std::move(*all);
+  }
   add_reach(vmi, *info, plan);
   if (info->disabled.empty()) return std::nullopt;
   return Error(ErrorCode::precondition, what + " cannot be frozen: its agent lacks or does not allow " + base::join(info->disabled, ", "),

@@ -9,6 +9,14 @@ std::string condition(const json::Value& object, const std::string& type) {
   return "";
 }
 
+std::string disk_device(std::size_t number) {
+  std::string letters;
+  for (std::size_t rest = number + 1; rest > 0; rest = (rest - 1) / 26) {
+    letters.insert(letters.begin(), static_cast<char>('a' + (rest - 1) % 26));
+  }
+  return "vd" + letters;
+}
+
 void drop_condition(json::Value& object, const std::string& type) {
   json::Value left = json::Value::array();
   for (const json::Value& item : object.path({"status", "conditions"}).items()) {

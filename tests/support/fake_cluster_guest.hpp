@@ -105,5 +105,7 @@ void set_condition(World& world, json::Value& object, const std::string& type, c
 void drop_condition(json::Value& object, const std::string& type);
 // The status of a condition; empty where there is none.
 std::string condition(const json::Value& object, const std::string& type);
+// The guest's name of its disk `number`, from 0: vda, ..., vdz, vdaa, ... [kubevirt 1.9.0, virtwrap/converter, FormatDeviceName]
+std::string disk_device(std::size_t number);
 
 }  // namespace vmbackup::test

@@ -1,4 +1,6 @@
 // subresources.kubevirt.io, as virt-api serves it. [kubevirt 1.9.0, pkg/virt-api/rest/lifecycle.go, subresource.go]
+#include <limits>
+
 #include "support/fake_cluster_guest.hpp"
 
 namespace vmbackup::test {
@@ -94,12 +96,16 @@ std::optional<base::Duration> unfreeze_timeout(const Request& request) {
 
 json::Value command(const char* name, bool enabled) { return json::Value::object({{"name", name}, {"enabled", enabled}}); }
 
-json::Value file_systems(const json::Value& vmi) {
+// guestosinfo gives no more of them. [kubevirt 1.9.0, pkg/virt-launcher/virtwrap/manager.go]
+constexpr std::size_t k_most_in_info = 10;
+
+json::Value file_systems(const json::Value& vmi, std::size_t most = std::numeric_limits<std::size_t>::max()) {
   json::Value items = json::Value::array();
-  int number = 0;
+  std::size_t number = 0;
   for (const json::Value& volume : vmi.path({"spec", "volumes"}).items()) {
     if (volume.find("persistentVolumeClaim") == nullptr && volume.find("dataVolume") == nullptr) continue;
-    const std::string disk = std::string("vd") + static_cast<char>('a' + number);
+    if (number == most) break;
+    const std::string disk = disk_device(number);
     items.push_back(json::Value::object({{"diskName", disk + "1"},
                                          {"mountPoint", number == 0 ? "/" : "/data" + std::to_string(number)},
                                          {"fileSystemType", "ext4"},
@@ -133,7 +139,7 @@ Answer Guests::info(const kube::Name& name, const std::string& what) const {
                                             {"hostname", name.name},
                                             {"os", vmi->path({"status", "guestOSInfo"})},
                                             {"timezone", "UTC, 0"},
-                                            {"fsInfo", json::Value::object({{"disks", file_systems(*vmi)}})}});
+                                            {"fsInfo", json::Value::object({{"disks", file_systems(*vmi, k_most_in_info)}})}});
   if (found->second.told_frozen) answer.set("fsFreezeStatus", "frozen");
   return good(answer);
 }

@@ -191,8 +191,7 @@ void VmController::make_running(const kube::Name& name, const std::string& uid) 
     set_condition(world_, object, "StorageLiveMigratable", "True");
     json::Value statuses = json::Value::array();
     for (const json::Value& volume : object.path({"spec", "volumes"}).items()) {
-      statuses.push_back(json::Value::object(
-          {{"name", volume.path({"name"})}, {"target", std::string("vd") + static_cast<char>('a' + statuses.items().size())}}));
+      statuses.push_back(json::Value::object({{"name", volume.path({"name"})}, {"target", disk_device(statuses.items().size())}}));
     }
     object["status"].set("volumeStatus", statuses);
   });

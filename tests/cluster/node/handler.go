@@ -468,11 +468,19 @@ func deviceName(device map[string]any, taken map[string]string) string {
 		prefix = "sd"
 	}
 	used := slices.Collect(maps.Values(taken))
-	for c := 'a'; ; c++ {
-		if name := prefix + string(c); c == 'z' || !slices.Contains(used, name) {
+	for i := 0; ; i++ {
+		if name := prefix + letters(i); !slices.Contains(used, name) {
 			return name
 		}
 	}
+}
+
+// letters counts a, b, ..., z, aa, ab, ... as KubeVirt does [pkg/virt-launcher/virtwrap/converter, FormatDeviceName].
+func letters(i int) string {
+	if i < 0 {
+		return ""
+	}
+	return letters(i/26-1) + string(rune('a'+i%26))
 }
 
 // findDisk follows volume -> PVC -> PV -> directory.
