@@ -10,3 +10,11 @@ func TestVersionRuleOfTheFreezeWait(t *testing.T) {
 		}
 	}
 }
+
+func TestLetters(t *testing.T) {
+	for i, want := range map[int]string{0: "a", 25: "z", 26: "aa", 51: "az", 52: "ba", 701: "zz", 702: "aaa"} {
+		if got := letters(i); got != want {
+			t.Errorf("letters(%d) is %s, not %s", i, got, want)
+		}
+	}
+}
