@@ -581,6 +581,32 @@ TEST_CASE("who may not read VolumeSnapshots gets a report without their details"
   CHECK(item.reasons.size() == 1);
 }
 
+TEST_CASE("snapshots that may not be followed: that of a guest that we hold is deleted before the thaw, another is left and named") {
+  for (const backup::HoldWish hold : {backup::HoldWish::freeze, backup::HoldWish::controller}) {
+    CAPTURE(static_cast<int>(hold));
+    const bool ours = hold == backup::HoldWish::freeze;
+    Story story;
+    story.request.hold = hold;
+    story.cluster.add_fault(
+        {.action = Fault::Action::status, .method = "GET", .path = "/virtualmachinesnapshots?", .times = -1, .status = 403});
+    const backup::SnapshotItem item = story.take();
+    REQUIRE(item.error.has_value());
+    CHECK(item.error->code() == ErrorCode::forbidden);
+    REQUIRE(item.left.size() == 1);
+    CHECK(item.left[0].find(ours ? "waiting for the deletion" : "VirtualMachineSnapshot prod/") == 0);
+    std::vector<std::string> order;
+    for (const test::RequestRecord& request : story.cluster.requests()) {
+      if (request.method == "DELETE") order.push_back("delete");
+      if (request.target.find("/unfreeze") != std::string::npos) order.push_back("thaw");
+    }
+    if (order.size() > 2) order.resize(2);  // what follows waits for the end of the deletion
+    CHECK(order == (ours ? std::vector<std::string>{"delete", "thaw"} : std::vector<std::string>{}));
+    story.cluster.settle();
+    CHECK(story.snapshots() == (ours ? 0 : 1));
+    CHECK_FALSE(story.cluster.guest_frozen("prod", "db-0"));
+  }
+}
+
 TEST_CASE("a rehearsal asks the server and creates nothing") {
   Story story;
   const base::Result<backup::SnapshotPlan> plan = story.plan();
