@@ -325,7 +325,7 @@ class SnapshotRun {
       return;
     }
     if (entry.target == 0)
-      return close(entry, [this, &job] {
+      return close(entry, [&job] {
         if (!job.failed()) job.finish_unwatched();
       });
     if (broken_ && !entry.given_up && entry.end && (entry.taken || may_go_on(entry))) return give_up(entry);
