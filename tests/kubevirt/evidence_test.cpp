@@ -36,17 +36,18 @@ TEST_CASE("the schema, member by member") {
   evidence.assumptions = {"a sentence"};
   evidence.probes = {{Offset(500), true}};
   evidence.group = kubevirt::GroupSeen{3, Offset(93)};
-  CHECK(
-      text_of(evidence) ==
-      R"({"v":1,"snapshot":"u1","content":"c1","vm":"v1","t0":"2025-12-18T00:00:00.000Z","hold":"freeze","os":"fedora","createSent":95,)"
-      R"("safetyTimeout":300000,"instance":{"ran":true,"gap":false,"migrating":false,"from":-300,"until":900,"uid":"i1","node":"n1",)"
-      R"("pod":"p1","endUid":"i1","endNode":"n1","endPod":"p1"},"pause":{"seen":false},"freeze":{"by":"answer","confirmed":90,)"
-      R"("error":"slow"},"thaw":{"byController":false,"sent":700,"confirmed":760},"vssError":false,"agent":[{"at":-300,"on":true}],)"
-      R"("frozen":[{"at":-300,"on":false}],"probes":[{"at":500,"on":true}],"group":{"vms":3,"held":93},"recipe":[{"name":"flush","ready":-900,"held":640},)"
-      R"({"name":"lock","ready":-200,"held":640}],"indications":["GuestAgent","Online"],"disks":[{"name":"root","included":true,)"
-      R"("counts":true,"claim":"db-0-root","volumeSnapshot":"vmsnapshot-u1-volume-root","handle":"snapcontent-root",)"
-      R"("creationTime":"2025-12-18T00:00:01.000Z","cutSeen":400,"fileSystem":true,"acceptedRaw":true,"shared":false}],)"
-      R"("assumptions":["a sentence"]})");
+  CHECK(text_of(evidence) ==
+        R"({"v":1,"snapshot":"u1","content":"c1","vm":"v1","t0":"2025-12-18T00:00:00.000Z","hold":"freeze","os":"fedora","createSent":95,)"
+        R"("safetyTimeout":300000,"instance":{"ran":true,"gap":false,"migrating":false,"from":-300,"until":900,"uid":"i1","node":"n1",)"
+        R"("pod":"p1","endUid":"i1","endNode":"n1","endPod":"p1"},"pause":{"seen":false},"freeze":{"by":"answer","confirmed":90,)"
+        R"("error":"slow"},"thaw":{"byController":false,"sent":700,"confirmed":760},"vssError":false,"agent":[{"at":-300,"on":true}],)"
+        R"("frozen":[{"at":-300,"on":false}],"probes":[{"at":500,"on":true}],"lock":{"other":false,)"
+        R"("statusEmpty":false,"thawBefore":false,"becameOurs":80,"watched":12000},"group":{"vms":3,"held":93},)"
+        R"("recipe":[{"name":"flush","ready":-900,"held":640},)"
+        R"({"name":"lock","ready":-200,"held":640}],"indications":["GuestAgent","Online"],"disks":[{"name":"root","included":true,)"
+        R"("counts":true,"claim":"db-0-root","volumeSnapshot":"vmsnapshot-u1-volume-root","handle":"snapcontent-root",)"
+        R"("creationTime":"2025-12-18T00:00:01.000Z","cutSeen":400,"fileSystem":true,"acceptedRaw":true,"shared":false}],)"
+        R"("assumptions":["a sentence"]})");
 }
 
 TEST_CASE("members of later versions are passed over, an empty document is evidence of nothing") {
