@@ -139,10 +139,10 @@ class SnapshotRun {
 
   base::Deadline next_look() const {
     base::Deadline next = ended_early_ ? base::Deadline::never() : deadline_;
-    for (const Entry& entry : entries_) {
-      if (!waits_for_cut(entry)) continue;
-      next = next.sooner(base::Deadline::at(entry.job->too_long()));
-      if (entry.job->locked()) next = next.sooner(base::Deadline::after(ground_.clock, k_look_at_locks));
+    for (const Entry* entry : uncut_) {
+      if (!waits_for_cut(*entry)) continue;
+      next = next.sooner(base::Deadline::at(entry->job->too_long()));
+      if (entry->job->locked()) next = next.sooner(base::Deadline::after(ground_.clock, k_look_at_locks));
     }
     return next;
   }
@@ -153,7 +153,8 @@ class SnapshotRun {
 
   void check_windows() {
     const bool lost = locks_.lost().stop_requested();
-    for (Entry& entry : entries_) {
+    for (Entry* each : uncut_) {
+      Entry& entry = *each;
       if (!waits_for_cut(entry)) continue;
       const bool late = ground_.clock.now() >= entry.job->too_long();
       if (!late && !(lost && entry.job->locked())) continue;
@@ -282,12 +283,14 @@ class SnapshotRun {
                                .planned = job.plan().disks},
                               true);
     by_target_[entry.target] = &entry;
+    uncut_.push_back(&entry);
     if (early_) watch_.give_up(entry.target, *early_);
   }
 
   void take(SnapshotEnd step) {
     Entry& entry = *by_target_.at(step.target);
     changed_.push_back(&entry);
+    if (step.step != SnapshotEnd::Step::settled) std::erase(uncut_, &entry);
     switch (step.step) {
       case SnapshotEnd::Step::taken:
         entry.taken = true;
@@ -435,6 +438,7 @@ class SnapshotRun {
   std::map<kube::Name, Entry*> by_name_;  // of the snapshot; complete before any thread begins
   std::map<int, Entry*> by_target_;
   std::deque<Entry*> queue_;
+  std::vector<Entry*> uncut_;  // followed, and neither cut nor ended: few of thousands
   std::vector<Entry*> changed_;
   std::map<const Entry*, std::string> cut_short_;  // let go before its disks were cut, and why
   std::optional<Error> early_;
