@@ -260,6 +260,10 @@ Result<void> SnapshotJob::freeze(const base::Deadline& deadline, const std::stop
 
 void SnapshotJob::create(const base::Deadline& until, const std::stop_token& stop) {
   const base::Deadline deadline = window(until);
+  if (deadline.passed(ground_.clock)) {
+    const std::string why = until.passed(ground_.clock) ? "the deadline passed" : vm_text() + " stood still for too long";
+    return fail(Error(ErrorCode::timeout, why + " before the snapshot of " + vm_text() + " was created; nothing was created for it"));
+  }
   seen_.create_sent = ground_.clock.now();
   seen_.create_wall = ground_.clock.wall_now();
   Result<kubevirt::VmSnapshot> created = create_snapshot(ground_.client, plan_, {.deadline = deadline}, stop);
