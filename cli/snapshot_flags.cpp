@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backup/run_id.hpp"
+#include "backup/snapshot_group.hpp"
 #include "cli/metrics.hpp"
 #include "cli/names.hpp"
 
@@ -83,7 +84,7 @@ void bind_many(Flags& flags, SnapshotOptions& options) {
                  .help = "at most so many VMs at a time are held, or have disks that are not cut yet; of many VMs fewer, "
                          "where each would stand still for longer by it",
                  .fallback = "4",
-                 .set = count_into(options.take.parallel, 1, 64)});
+                 .set = count_into(options.take.parallel, 1, backup::k_most_held)});
   flags.add(Flag{.name = "retry",
                  .metavar = "N",
                  .help =
@@ -100,7 +101,7 @@ void bind_many(Flags& flags, SnapshotOptions& options) {
                  .metavar = "N",
                  .help = "no more VMs than this stand still at once, whatever --parallel says; a larger --group is refused",
                  .fallback = "20",
-                 .set = count_into(options.request.max_held, 1, 64)});
+                 .set = count_into(options.request.max_held, 1, backup::k_most_held)});
   flags.add(Flag{
       .name = "shard",
       .metavar = "I/N",

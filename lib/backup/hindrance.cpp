@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "backup/lookup.hpp"
+#include "backup/snapshot_class.hpp"
 #include "base/duration.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -155,7 +156,7 @@ std::optional<base::Duration> patience_with(Kind kind) {
 
 std::string class_ambiguity(const kubevirt::VirtualMachine& vm) {
   for (const kubevirt::VolumeSnapshotSupport& volume : vm.snapshot_support) {
-    if (volume.enabled || !contains(volume.reason, "matching VolumeSnapshotClasses")) continue;
+    if (volume.enabled || !says_ambiguous(volume.reason)) continue;
     return "KubeVirt cannot choose a VolumeSnapshotClass for disk " + volume.name + ": " + volume.reason;
   }
   return {};

@@ -42,8 +42,6 @@ DiskReport plan_disk(const kubevirt::Volume& volume, const VirtualMachine& vm) {
   return disk;
 }
 
-bool is_ambiguous(const DiskReport& disk) { return disk.reason.find("matching VolumeSnapshotClasses") != std::string::npos; }
-
 constexpr const char* k_or_force = "; or take it all the same with --force";
 
 // What keeps KubeVirt from beginning: the mend of the first, for one command is what a person can run.
@@ -76,7 +74,7 @@ std::optional<Error> check_classes(const DiskFacts& facts, const VirtualMachine&
                                    const std::vector<DiskReport>& disks) {
   for (const DiskReport& disk : disks) {
     const ClaimFacts claim = disk.claim.empty() ? ClaimFacts() : facts.of(vm.ns, disk.claim);
-    const bool ambiguous = is_ambiguous(disk) || (claim.pick && claim.pick->kind == ClassPick::Kind::ambiguous);
+    const bool ambiguous = says_ambiguous(disk.reason) || (claim.pick && claim.pick->kind == ClassPick::Kind::ambiguous);
     if (ambiguous) {
       return Error(ErrorCode::precondition,
                    what + " cannot be snapshotted: KubeVirt cannot choose a VolumeSnapshotClass for disk " + disk.name +
@@ -162,7 +160,7 @@ void add_facts(const DiskFacts& facts, const VirtualMachine& vm, SnapshotPlan& p
     if (claim.instances) disk.shared = !other_instances(claim, vm.name).empty();
     if (!claim.pick) continue;
     // The VM's status is only written anew when something of the VM changes; the snapshot looks at the classes themselves.
-    if (is_ambiguous(disk) && claim.pick->kind == ClassPick::Kind::one) {
+    if (says_ambiguous(disk.reason) && claim.pick->kind == ClassPick::Kind::one) {
       disk.included = true;
       disk.reason.clear();
     }

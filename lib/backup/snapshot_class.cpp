@@ -56,4 +56,6 @@ ClassPick pick_class(const std::optional<std::string>& storage_class, const Stor
               ", and none is called the default: " + base::join(fitting, ", ")};
 }
 
+bool says_ambiguous(const std::string& reason) { return reason.find("matching VolumeSnapshotClasses") != std::string::npos; }
+
 }  // namespace vmbackup::backup

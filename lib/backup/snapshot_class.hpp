@@ -41,4 +41,8 @@ struct StorageClasses {
 // [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go: getVolumeSnapshotClassName]
 ClassPick pick_class(const std::optional<std::string>& storage_class, const StorageClasses& classes);
 
+// Whether KubeVirt's reason, in status.volumeSnapshotStatuses, for a disk that it cannot snapshot is that several classes fit.
+// [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go]
+bool says_ambiguous(const std::string& reason);
+
 }  // namespace vmbackup::backup

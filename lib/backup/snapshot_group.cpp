@@ -14,12 +14,9 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-// As many as may be held at all: each waits for an answer, hardly any computes.
-constexpr std::size_t k_at_once = 64;
-
 class Beginning {
  public:
-  Beginning(const std::vector<SnapshotJob*>& jobs, bool threads) : jobs_(jobs), at_once_(threads ? k_at_once : 1) {}
+  Beginning(const std::vector<SnapshotJob*>& jobs, bool threads) : jobs_(jobs), at_once_(threads ? k_most_held : 1) {}
 
   // False: it failed for one of them.
   bool round(const std::function<void(SnapshotJob&)>& step) {

@@ -1,6 +1,7 @@
 // A group of snapshots: all its VMs stand still together before the first snapshot is created, or none is taken.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <stop_token>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "kube/client.hpp"
 
 namespace vmbackup::backup {
+
+// No more guests than this stand still at once, in a group or not: each has a thread while it is held or let go.
+inline constexpr std::size_t k_most_held = 64;
 
 // Why another VM of the group is not taken: `error` of `vm`. Its code stays, so that the whole group has one.
 base::Error all_or_none(const kube::Name& vm, const base::Error& error);

@@ -24,7 +24,6 @@ using base::ErrorCode;
 
 // Threads beside those that hold guests and let them go: no guest waits for what is recorded or told of another.
 constexpr std::size_t k_more_threads = 4;
-constexpr std::size_t k_most_held = 64;
 // How soon the loss of a lock is noticed.
 constexpr base::Duration k_look_at_locks = std::chrono::seconds(2);
 
