@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "kube/resource_version.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -18,6 +19,8 @@ using kubevirt::VirtualMachineInstance;
 constexpr std::size_t k_most_namespaces = 8;
 // Of one kind: a guest that changes more often tells nothing, and its evidence must stay small.
 constexpr std::size_t k_most_changes = 48;
+// How often it is looked whether the watch has come as far as a read; it lags behind by milliseconds.
+constexpr base::Duration k_follow_step = std::chrono::milliseconds(5);
 
 kube::Name name_of(const json::Value& object) {
   return {object.path({"metadata", "namespace"}).as_string(), object.path({"metadata", "name"}).as_string()};
@@ -67,6 +70,7 @@ void SightKeeper::see(const VirtualMachine& vm, base::TimePoint now) {
 
 void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
   note(vmi, now);
+  version_ = vmi.resource_version;
   if (uid_.empty()) {
     uid_ = vmi.uid;
     node_ = vmi.node;
@@ -82,6 +86,10 @@ void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
   const bool frozen = vmi.fs_freeze_status == "frozen";
   if (frozen && !sight_.frozen_seen) sight_.frozen_seen = now;
   if (!frozen && sight_.frozen_seen && !sight_.thawed_seen) sight_.thawed_seen = now;
+}
+
+bool SightKeeper::reached(const std::string& version) const {
+  return !version.empty() && (version_ == version || kube::is_older(version, version_));
 }
 
 void SightKeeper::see_gone(base::TimePoint now) {
@@ -176,11 +184,11 @@ void GuestWatch::mark(const kube::Name& vm) {
   if (keeper != keepers_.end()) keeper->second.mark();
 }
 
-// What has come by now.
+// What has come by now. A deadline that has passed would take none of it.
 void GuestWatch::catch_up() {
   if (own_thread_ || !told_) return;
   for (;;) {
-    const Result<kube::Change> change = follower_.next(base::Deadline::at(clock_.now()), {});
+    const Result<kube::Change> change = follower_.next(base::Deadline::after(clock_, std::chrono::nanoseconds(1)), {});
     if (!change.ok()) return;
     take(*change);
   }
@@ -198,6 +206,20 @@ GuestHistory GuestWatch::history(const kube::Name& vm) {
   const std::lock_guard lock(mutex_);
   const auto keeper = keepers_.find(vm);
   return keeper == keepers_.end() ? GuestHistory{} : keeper->second.history();
+}
+
+bool GuestWatch::follow_to(const kube::Name& vm, const std::string& version, const base::Deadline& deadline) {
+  for (;;) {
+    catch_up();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto keeper = keepers_.find(vm);
+      if (keeper == keepers_.end()) return false;
+      if (keeper->second.reached(version)) return true;
+    }
+    if (deadline.passed(clock_)) return false;
+    clock_.sleep_until(std::min(clock_.now() + k_follow_step, deadline.when()), {});
+  }
 }
 
 }  // namespace vmbackup::backup

@@ -68,6 +68,8 @@ class SightKeeper {
   void see_gone(base::TimePoint now);
   // Something of it came that could not be read.
   void miss() { sight_.unbroken = false; }
+  // The instance was told as it is in this version or a later one; false where that cannot be said.
+  bool reached(const std::string& version) const;
   Sight& sight() { return sight_; }
   const Sight& sight() const { return sight_; }
   GuestHistory& history() { return history_; }
@@ -79,6 +81,7 @@ class SightKeeper {
 
   std::string uid_;
   std::string node_;
+  std::string version_;  // the instance's last one
   Sight sight_;
   GuestHistory history_;
 };
@@ -99,6 +102,9 @@ class GuestWatch {
   void mark(const kube::Name& vm);
   Sight look(const kube::Name& vm);
   GuestHistory history(const kube::Name& vm);
+  // Blocks until the VM's instance was told as a read of it shows it, by its resourceVersion, or as it was later: what happened to it
+  // before that read is in history() then. False: not by `deadline`.
+  bool follow_to(const kube::Name& vm, const std::string& version, const base::Deadline& deadline);
 
  private:
   void run(const std::stop_token& stop);

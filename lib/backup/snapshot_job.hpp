@@ -90,7 +90,7 @@ class SnapshotJob {
   bool holds_itself() const;
   bool check_instance();
   void drop_lost();
-  void compare_instance();
+  bool follow_to_now();
   base::Deadline window(const base::Deadline& deadline) const;
   void add_facts();
   void judge(const kubevirt::Evidence& evidence, const std::string& unrecorded);

@@ -47,10 +47,10 @@ void SnapshotJob::record(SnapshotParts parts) {
   ground_.clock.sleep_until(last + k_beyond_rounding, {});
   thaw_after_controller(true);
   if (guard_) seen_.freeze = guard_->record();
-  seen_.guest = guests_->history(plan_.target.vm);
-  seen_.unbroken = guests_->look(plan_.target.vm).unbroken && !lock_lost_;
   seen_.until = ground_.clock.now();
-  compare_instance();
+  const bool followed = follow_to_now();
+  seen_.guest = guests_->history(plan_.target.vm);
+  seen_.unbroken = followed && guests_->look(plan_.target.vm).unbroken && !lock_lost_;
   item_ = assemble(parts);
   add_facts();
   const kubevirt::Evidence evidence = evidence_from(seen_, plan_, parts);
@@ -61,22 +61,14 @@ void SnapshotJob::record(SnapshotParts parts) {
   if (options_.delete_weaker) remove_weaker();
 }
 
-// The watch may lag behind the cuts: what a read shows after them has to be what it told last.
-void SnapshotJob::compare_instance() {
-  const kube::Call call{.deadline = base::Deadline::after(ground_.clock, k_compare_limit), .repeat = false};
-  const Result<json::Value> object = ground_.client.get(kubevirt::virtual_machine_instances(), plan_.target.vm, call, {});
-  const GuestHistory& guest = seen_.guest;
-  if (!object.ok()) {
-    const bool gone = object.error().code() == ErrorCode::not_found;
-    seen_.unbroken = seen_.unbroken && gone && !guest.ran;
-    return;
-  }
-  const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
-  const bool runs = vmi.ok() && !vmi->final();
-  const bool same =
-      vmi.ok() && (!runs || (vmi->uid == guest.last.uid && vmi->node == guest.last.node && vmi->active_pod == guest.last.pod));
-  const bool agent = !guest.agent.empty() && guest.agent.back().on;
-  seen_.unbroken = seen_.unbroken && same && runs == guest.ran && (!runs || vmi->agent_connected == agent);
+// The watch may lag behind the cuts: it has to have told what a read shows after them.
+bool SnapshotJob::follow_to_now() {
+  const base::Deadline deadline = base::Deadline::after(ground_.clock, k_compare_limit);
+  const kube::Name& vm = plan_.target.vm;
+  const Result<json::Value> object =
+      ground_.client.get(kubevirt::virtual_machine_instances(), vm, {.deadline = deadline, .repeat = false}, {});
+  if (!object.ok()) return object.error().code() == ErrorCode::not_found && !guests_->history(vm).ran;
+  return guests_->follow_to(vm, object->path({"metadata", "resourceVersion"}).as_string(), deadline);
 }
 
 void SnapshotJob::judge(const kubevirt::Evidence& evidence, const std::string& unrecorded) {

@@ -99,6 +99,7 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   vmi.ns = metadata.string("namespace");
   vmi.name = metadata.required_string("name");
   vmi.uid = metadata.required_string("uid");
+  vmi.resource_version = metadata.string("resourceVersion");
   vmi.phase = status.string("phase");
   vmi.agent_connected = condition_is_true(status, "AgentConnected");
   vmi.paused = condition_is_true(status, "Paused");

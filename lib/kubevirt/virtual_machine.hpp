@@ -66,6 +66,7 @@ struct VirtualMachineInstance {
   std::string ns;
   std::string name;
   std::string uid;
+  std::string resource_version;
   std::string phase;             // "Running", ...
   bool agent_connected = false;  // condition AgentConnected; removed, never False, when the agent leaves
   bool paused = false;
