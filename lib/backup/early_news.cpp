@@ -2,22 +2,17 @@
 
 #include <utility>
 
+#include "kube/object_meta.hpp"
 #include "kubevirt/vm_snapshot.hpp"
 
 namespace vmbackup::backup {
 
-namespace {
-
-const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
-
-}  // namespace
-
 void EarlyNews::expect(const kube::Name& name) { expected_.try_emplace(name); }
 
 void EarlyNews::take_snapshot(const json::Value& object, bool present) {
-  const auto found = expected_.find({meta(object, "namespace"), meta(object, "name")});
+  const auto found = expected_.find(kube::name_of(object));
   if (found == expected_.end()) return;
-  const std::string& uid = meta(object, "uid");
+  const std::string& uid = kube::meta(object, "uid");
   if (present) {
     found->second.snapshot = object;
     names_[uid] = found->first;
@@ -28,13 +23,13 @@ void EarlyNews::take_snapshot(const json::Value& object, bool present) {
 }
 
 void EarlyNews::take_content(const json::Value& object, bool present) {
-  News* const news = of(kubevirt::snapshot_uid_of_content(meta(object, "name")));
+  News* const news = of(kubevirt::snapshot_uid_of_content(kube::meta(object, "name")));
   if (news == nullptr) return;
   news->content = present ? std::optional(object) : std::nullopt;
 }
 
 void EarlyNews::take_volume_snapshot(const json::Value& object, bool present) {
-  const std::string& name = meta(object, "name");
+  const std::string& name = kube::meta(object, "name");
   News* const news = of(kubevirt::snapshot_uid_of_volume_snapshot(name));
   if (news == nullptr) return;
   if (present) {
@@ -60,7 +55,7 @@ std::optional<EarlyNews::News> EarlyNews::release(const kube::Name& name) {
   const auto found = expected_.find(name);
   if (found == expected_.end()) return std::nullopt;
   News news = std::move(found->second);
-  if (news.snapshot) names_.erase(meta(*news.snapshot, "uid"));
+  if (news.snapshot) names_.erase(kube::meta(*news.snapshot, "uid"));
   expected_.erase(found);
   return news;
 }

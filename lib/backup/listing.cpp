@@ -6,6 +6,7 @@
 #include "backup/consistency.hpp"
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
+#include "kube/object_meta.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -17,8 +18,6 @@ using base::ErrorCode;
 using base::Result;
 
 using ContentsByName = std::map<kube::Name, kubevirt::VmSnapshotContent>;
-
-const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
 // Contents refine; without the right to read them the list is still good.
 Result<ContentsByName> contents_by_name(kube::Client& client, const std::string& version, const std::string& ns, const kube::Call& call,
@@ -227,7 +226,7 @@ Result<ListWatch::Entry*> ListWatch::take(const kube::Change& change) {
 }
 
 Result<ListWatch::Entry*> ListWatch::take_snapshot(const kube::Change& change) {
-  const Key key{meta(change.object, "namespace"), meta(change.object, "uid")};
+  const Key key{kube::meta(change.object, "namespace"), kube::meta(change.object, "uid")};
   if (change.type == kube::Change::Type::gone) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) return nullptr;
@@ -245,9 +244,9 @@ Result<ListWatch::Entry*> ListWatch::take_snapshot(const kube::Change& change) {
 }
 
 Result<ListWatch::Entry*> ListWatch::take_content(const kube::Change& change) {
-  const std::string uid = kubevirt::snapshot_uid_of_content(meta(change.object, "name"));
+  const std::string uid = kubevirt::snapshot_uid_of_content(kube::meta(change.object, "name"));
   if (uid.empty()) return nullptr;
-  const Key key{meta(change.object, "namespace"), uid};
+  const Key key{kube::meta(change.object, "namespace"), uid};
   const auto found = entries_.find(key);
   if (change.type == kube::Change::Type::gone) {
     if (found == entries_.end()) return nullptr;
@@ -265,7 +264,7 @@ Result<ListWatch::Entry*> ListWatch::take_content(const kube::Change& change) {
 }
 
 Result<ListWatch::Entry*> ListWatch::take_volume_snapshot(const kube::Change& change) {
-  const kube::Name name{meta(change.object, "namespace"), meta(change.object, "name")};
+  const kube::Name name = kube::name_of(change.object);
   const std::string uid = kubevirt::snapshot_uid_of_volume_snapshot(name.name);
   if (uid.empty()) return nullptr;
   if (change.type == kube::Change::Type::gone) {

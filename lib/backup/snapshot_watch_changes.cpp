@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "backup/snapshot_watch.hpp"
+#include "kube/object_meta.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -12,8 +13,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
 
 }  // namespace
 
@@ -92,8 +91,8 @@ void SnapshotWatch::tell_settled(int number) {
 }
 
 SnapshotWatch::Targets::iterator SnapshotWatch::owner_of(const Source& source, const json::Value& object) {
-  const std::string& ns = meta(object, "namespace");
-  const std::string& name = meta(object, "name");
+  const std::string& ns = kube::meta(object, "namespace");
+  const std::string& name = kube::meta(object, "name");
   int number = 0;
   if (source.kind == Kind::snapshots) {
     const auto found = by_name_.find({ns, name});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kube/object_meta.hpp"
 #include "kube/status_error.hpp"
 
 namespace vmbackup::kube {
@@ -37,10 +38,6 @@ bool heals(const Error& error) {
       return true;
   }
 }
-
-const std::string& meta(const json::Value& object, std::string_view key) { return object.path({"metadata", key}).as_string(); }
-
-Name name_of(const json::Value& object) { return {meta(object, "namespace"), meta(object, "name")}; }
 
 json::Value identity_object(const Name& name, const std::string& uid) {
   return json::Value::object({{"metadata", json::Value::object({{"namespace", name.ns}, {"name", name.name}, {"uid", uid}})}});
