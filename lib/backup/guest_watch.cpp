@@ -1,9 +1,10 @@
 #include "backup/guest_watch.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "backup/held_mark.hpp"
+#include "kube/object_meta.hpp"
 #include "kube/resource_version.hpp"
 #include "kubevirt/resources.hpp"
 
@@ -21,10 +22,6 @@ constexpr std::size_t k_most_namespaces = 8;
 constexpr std::size_t k_most_changes = 48;
 // How often it is looked whether the watch has come as far as a read; it lags behind by milliseconds.
 constexpr base::Duration k_follow_step = std::chrono::milliseconds(5);
-
-kube::Name name_of(const json::Value& object) {
-  return {object.path({"metadata", "namespace"}).as_string(), object.path({"metadata", "name"}).as_string()};
-}
 
 }  // namespace
 
@@ -56,6 +53,8 @@ void SightKeeper::note(const VirtualMachineInstance& vmi, base::TimePoint now) {
 }
 
 void SightKeeper::see(const VirtualMachine& vm, base::TimePoint now) {
+  standing_.version = vm.resource_version;
+  standing_.held_mark = vm.annotation(k_held_annotation);
   std::vector<SeenName>& names = history_.snapshots;
   if (names.empty() || names.back().name != vm.snapshot_in_progress) {
     if (names.size() < k_most_changes) {
@@ -70,7 +69,9 @@ void SightKeeper::see(const VirtualMachine& vm, base::TimePoint now) {
 
 void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
   note(vmi, now);
-  version_ = vmi.resource_version;
+  standing_.instance = vmi.final() ? std::string() : vmi.uid;
+  standing_.instance_version = vmi.resource_version;
+  standing_.paused = vmi.paused;
   if (uid_.empty()) {
     uid_ = vmi.uid;
     node_ = vmi.node;
@@ -89,10 +90,11 @@ void SightKeeper::see(const VirtualMachineInstance& vmi, base::TimePoint now) {
 }
 
 bool SightKeeper::reached(const std::string& version) const {
-  return !version.empty() && (version_ == version || kube::is_older(version, version_));
+  return !version.empty() && (standing_.instance_version == version || kube::is_older(version, standing_.instance_version));
 }
 
 void SightKeeper::see_gone(base::TimePoint now) {
+  standing_.instance.clear();
   sight_.instance_ended = true;
   if (history_.ran) note(history_.agent, false, now);
 }
@@ -162,11 +164,11 @@ void GuestWatch::take(const kube::Change& change) {
     }
   }
   if (change.type != Type::present && change.type != Type::gone) return;
-  const auto keeper = keepers_.find(name_of(change.object));
+  const auto keeper = keepers_.find(kube::name_of(change.object));
   if (keeper == keepers_.end()) return;
   const bool instance = std::find(instance_sources_.begin(), instance_sources_.end(), change.source) != instance_sources_.end();
   if (change.type == Type::gone) {
-    if (instance) keeper->second.see_gone(clock_.now());
+    instance ? keeper->second.see_gone(clock_.now()) : keeper->second.see_vm_gone();
     return;
   }
   if (instance) {
@@ -206,6 +208,15 @@ GuestHistory GuestWatch::history(const kube::Name& vm) {
   const std::lock_guard lock(mutex_);
   const auto keeper = keepers_.find(vm);
   return keeper == keepers_.end() ? GuestHistory{} : keeper->second.history();
+}
+
+std::optional<Standing> GuestWatch::standing(const kube::Name& vm) {
+  catch_up();
+  const std::lock_guard lock(mutex_);
+  const auto keeper = keepers_.find(vm);
+  if (keeper == keepers_.end() || !keeper->second.sight().unbroken) return std::nullopt;
+  const Standing& standing = keeper->second.standing();
+  return standing.version.empty() || standing.instance.empty() ? std::nullopt : std::optional<Standing>(standing);
 }
 
 bool GuestWatch::follow_to(const kube::Name& vm, const std::string& version, const base::Deadline& deadline) {

@@ -43,6 +43,15 @@ struct SeenName {
   std::string name;
 };
 
+// A VM that runs, and its instance, as they were told last.
+struct Standing {
+  std::string version;           // of the VM
+  std::string held_mark;         // its annotation k_held_annotation, empty where there is none
+  std::string instance;          // UID; in a phase that is not final
+  std::string instance_version;  // its resourceVersion
+  bool paused = false;
+};
+
 // Everything that changed of one guest, for the evidence of a snapshot: each list begins with what was seen first.
 struct GuestHistory {
   struct Identity {
@@ -66,10 +75,12 @@ class SightKeeper {
   void see(const kubevirt::VirtualMachine& vm, base::TimePoint now);
   void see(const kubevirt::VirtualMachineInstance& vmi, base::TimePoint now);
   void see_gone(base::TimePoint now);
+  void see_vm_gone() { standing_.version.clear(); }
   // Something of it came that could not be read.
   void miss() { sight_.unbroken = false; }
   // The instance was told as it is in this version or a later one; false where that cannot be said.
   bool reached(const std::string& version) const;
+  const Standing& standing() const { return standing_; }
   Sight& sight() { return sight_; }
   const Sight& sight() const { return sight_; }
   GuestHistory& history() { return history_; }
@@ -81,7 +92,7 @@ class SightKeeper {
 
   std::string uid_;
   std::string node_;
-  std::string version_;  // the instance's last one
+  Standing standing_;
   Sight sight_;
   GuestHistory history_;
 };
@@ -102,6 +113,8 @@ class GuestWatch {
   void mark(const kube::Name& vm);
   Sight look(const kube::Name& vm);
   GuestHistory history(const kube::Name& vm);
+  // Nothing where the VM is not known to run, or is not followed without a gap: it has to be read then. May be milliseconds old.
+  std::optional<Standing> standing(const kube::Name& vm);
   // Blocks until the VM's instance was told as a read of it shows it, by its resourceVersion, or as it was later: what happened to it
   // before that read is in history() then. False: not by `deadline`.
   bool follow_to(const kube::Name& vm, const std::string& version, const base::Deadline& deadline);

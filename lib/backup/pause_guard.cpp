@@ -5,6 +5,7 @@
 
 #include "backup/held_mark.hpp"
 #include "backup/letting_go.hpp"
+#include "kube/resource_version.hpp"
 #include "kubevirt/resources.hpp"
 #include "kubevirt/virtual_machine.hpp"
 
@@ -20,6 +21,9 @@ using kubevirt::UnpauseAnswer;
 
 constexpr base::Duration k_confirm_limit = std::chrono::seconds(15);
 constexpr base::Duration k_look_again = std::chrono::milliseconds(200);
+// How long a watch is given to show a pause before it is read, and how often it is looked at.
+constexpr base::Duration k_show_limit = std::chrono::seconds(1);
+constexpr base::Duration k_watch_step = std::chrono::milliseconds(10);
 constexpr base::Duration k_mark_limit = std::chrono::seconds(10);
 constexpr int k_mark_tries = 5;
 
@@ -119,14 +123,15 @@ Result<void> let_run(kube::Client& client, base::Clock& clock, Observer& observe
 }
 
 PauseGuard::PauseGuard(kube::Client& client, base::Clock& clock, Observer& observer, Debts& debts, GuardTarget target, std::string run,
-                       base::Duration longest_refusal)
+                       base::Duration longest_refusal, GuestWatch* watch)
     : client_(client),
       clock_(clock),
       observer_(observer),
       debts_(debts),
       target_(std::move(target)),
       run_(std::move(run)),
-      longest_refusal_(longest_refusal) {}
+      longest_refusal_(longest_refusal),
+      watch_(watch) {}
 
 PauseGuard::~PauseGuard() {
   try {
@@ -162,24 +167,18 @@ Result<void> PauseGuard::pause(const base::Deadline& deadline, const std::stop_t
 // The mark comes before the pause, and never in the place of another one: a VM that two runs hold would lose the trace of one of them.
 Result<void> PauseGuard::mark(const base::Deadline& deadline, const std::stop_token& stop) {
   for (int tries = 0;; ++tries) {
-    const Result<json::Value> object = client_.get(kubevirt::virtual_machines(), target_.vm, {.deadline = deadline}, stop);
-    if (!object.ok()) return object.error();
-    const Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
-    if (!vm.ok()) return vm.error();
-    const std::string theirs = vm->annotation(k_held_annotation);
-    if (!theirs.empty()) {
-      const HeldMark held = read_held_mark(theirs);
-      return Error(ErrorCode::conflict, (held.run.empty() ? "another run" : "run " + held.run) + " has marked it as paused",
-                   "if that run has died, let the VM go with: " + thaw_command(target_.vm));
+    std::optional<std::string> version = tries == 0 ? version_shown() : std::nullopt;
+    if (!version) {
+      Result<std::string> read = version_read(deadline, stop);
+      if (!read.ok()) return read.error();
+      version = *std::move(read);
     }
-    const Result<void> as_planned = look_before(deadline, stop);
-    if (!as_planned.ok()) return as_planned;
     mark_ = held_mark_text(run_, clock_.wall_now());
     record_.marked = true;
     // Not ended by `stop`: whether it stands has to be known.
     const kube::Call call{.deadline = base::Deadline::after(clock_, k_mark_limit).sooner(deadline), .repeat = false};
-    const Result<void> marked = kubevirt::annotate_unchanged(client_, kubevirt::virtual_machines(), target_.vm, vm->resource_version,
-                                                             k_held_annotation, mark_, call, {});
+    const Result<void> marked =
+        kubevirt::annotate_unchanged(client_, kubevirt::virtual_machines(), target_.vm, *version, k_held_annotation, mark_, call, {});
     if (marked.ok()) return {};
     // No clear answer may hide a mark; a refusal does not.
     const ErrorCode code = marked.error().code();
@@ -190,7 +189,32 @@ Result<void> PauseGuard::mark(const base::Deadline& deadline, const std::stop_to
   }
 }
 
-Result<void> PauseGuard::look_before(const base::Deadline& deadline, const std::stop_token& stop) const {
+// The VM's version as the watch shows it, where nothing stands in the way of a pause. If it is old by now, the mark is refused.
+std::optional<std::string> PauseGuard::version_shown() {
+  const std::optional<Standing> shown = watch_ == nullptr ? std::nullopt : watch_->standing(target_.vm);
+  if (!shown || !shown->held_mark.empty() || shown->instance != target_.vmi_uid || shown->paused) return std::nullopt;
+  before_ = shown->instance_version;
+  return shown->version;
+}
+
+// The same from the server, or what stands in the way.
+Result<std::string> PauseGuard::version_read(const base::Deadline& deadline, const std::stop_token& stop) {
+  const Result<json::Value> object = client_.get(kubevirt::virtual_machines(), target_.vm, {.deadline = deadline}, stop);
+  if (!object.ok()) return object.error();
+  Result<kubevirt::VirtualMachine> vm = kubevirt::decode_virtual_machine(*object);
+  if (!vm.ok()) return vm.error();
+  const std::string theirs = vm->annotation(k_held_annotation);
+  if (!theirs.empty()) {
+    const HeldMark held = read_held_mark(theirs);
+    return Error(ErrorCode::conflict, (held.run.empty() ? "another run" : "run " + held.run) + " has marked it as paused",
+                 "if that run has died, let the VM go with: " + thaw_command(target_.vm));
+  }
+  const Result<void> as_planned = look_before(deadline, stop);
+  if (!as_planned.ok()) return as_planned.error();
+  return std::move(vm->resource_version);
+}
+
+Result<void> PauseGuard::look_before(const base::Deadline& deadline, const std::stop_token& stop) {
   const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), target_.vm, {.deadline = deadline}, stop);
   if (!object.ok() && object.error().code() == ErrorCode::not_found) return Error(ErrorCode::precondition, "its instance has just ended");
   if (!object.ok()) return object.error();
@@ -198,11 +222,23 @@ Result<void> PauseGuard::look_before(const base::Deadline& deadline, const std::
   if (!vmi.ok()) return vmi.error();
   if (!is_target(*vmi, target_)) return Error(ErrorCode::precondition, "its instance has just ended");
   if (vmi->paused) return Error(ErrorCode::precondition, "somebody has just paused it");
+  before_ = vmi->resource_version;
   return {};
+}
+
+// The watch shows it in a version later than the one that was looked at before: false where it does not soon.
+bool PauseGuard::shown_paused(const base::Deadline& until, const std::stop_token& stop) const {
+  for (;;) {
+    const std::optional<Standing> shown = watch_ == nullptr ? std::nullopt : watch_->standing(target_.vm);
+    if (!shown || shown->instance != target_.vmi_uid) return false;
+    if (shown->paused && kube::is_older(before_, shown->instance_version)) return true;
+    if (until.passed(clock_) || !clock_.sleep_until(std::min(clock_.now() + k_watch_step, until.when()), stop)) return false;
+  }
 }
 
 Result<void> PauseGuard::confirm(const base::Deadline& deadline, const std::stop_token& stop) {
   const base::Deadline until = base::Deadline::after(clock_, k_confirm_limit).sooner(deadline);
+  if (shown_paused(base::Deadline::after(clock_, k_show_limit).sooner(until), stop)) return confirmed();
   for (;;) {
     const kube::Call call{.deadline = base::Deadline::after(clock_, k_look_limit).sooner(until), .repeat = false};
     const Result<json::Value> object = client_.get(kubevirt::virtual_machine_instances(), target_.vm, call, stop);
@@ -210,10 +246,7 @@ Result<void> PauseGuard::confirm(const base::Deadline& deadline, const std::stop
       const Result<kubevirt::VirtualMachineInstance> vmi = kubevirt::decode_virtual_machine_instance(*object);
       if (vmi.ok() && !is_target(*vmi, target_)) break;
       if (vmi.ok() && vmi->paused) {
-        record_.confirmed = clock_.now();
-        record_.seen_paused = true;
-        tell(Event::Kind::paused, {});
-        return {};
+        return confirmed();
       }
     } else if (object.error().code() == ErrorCode::not_found) {
       break;
@@ -227,6 +260,13 @@ Result<void> PauseGuard::confirm(const base::Deadline& deadline, const std::stop
                      (record_.answer_text.empty() ? "the pause was answered well, and its status does not say so" : record_.answer_text));
   }
   return Error(ErrorCode::precondition, vm_of(target_) + " was not paused: its instance ended meanwhile");
+}
+
+Result<void> PauseGuard::confirmed() {
+  record_.confirmed = clock_.now();
+  record_.seen_paused = true;
+  tell(Event::Kind::paused, {});
+  return {};
 }
 
 Result<void> PauseGuard::release() {

@@ -8,6 +8,7 @@
 #include "backup/debts.hpp"
 #include "backup/events.hpp"
 #include "backup/freeze_guard.hpp"
+#include "backup/guest_watch.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "kube/client.hpp"
@@ -19,7 +20,7 @@ namespace vmbackup::backup {
 struct PauseRecord {
   bool marked = false;                       // our mark stands on the VM, or may
   std::optional<base::TimePoint> sent;       // just before the pause was sent
-  std::optional<base::TimePoint> confirmed;  // the VMI's status was read after `sent` and said Paused
+  std::optional<base::TimePoint> confirmed;  // the VMI's status, as it came to be after `sent`, said Paused
   std::optional<kubevirt::PauseAnswer> answer;
   std::string answer_text;                      // the server's words where it was not answered well
   std::optional<base::TimePoint> unpause_sent;  // the unpause that was confirmed
@@ -51,9 +52,10 @@ base::Result<void> let_run(kube::Client& client, base::Clock& clock, Observer& o
 class PauseGuard {
  public:
   // Owes nothing yet. `run` goes into the mark. `longest_refusal`: how long KubeVirt may refuse the unpause because of a snapshot, beyond
-  // the usual 75 s: its failureDeadline where that is longer than a minute. All references must outlive it.
+  // the usual 75 s: its failureDeadline where that is longer than a minute. `watch`: what it shows of the VM is not read; null where
+  // nothing follows it. All must outlive it.
   PauseGuard(kube::Client& client, base::Clock& clock, Observer& observer, Debts& debts, GuardTarget target, std::string run,
-             base::Duration longest_refusal);
+             base::Duration longest_refusal, GuestWatch* watch = nullptr);
   // The last net: releases what is still owed. Blocks as release() does.
   ~PauseGuard();
   PauseGuard(const PauseGuard&) = delete;
@@ -80,8 +82,12 @@ class PauseGuard {
 
  private:
   base::Result<void> mark(const base::Deadline& deadline, const std::stop_token& stop);
-  base::Result<void> look_before(const base::Deadline& deadline, const std::stop_token& stop) const;
+  std::optional<std::string> version_shown();
+  base::Result<std::string> version_read(const base::Deadline& deadline, const std::stop_token& stop);
+  base::Result<void> look_before(const base::Deadline& deadline, const std::stop_token& stop);
+  bool shown_paused(const base::Deadline& until, const std::stop_token& stop) const;
   base::Result<void> confirm(const base::Deadline& deadline, const std::stop_token& stop);
+  base::Result<void> confirmed();
   void unmark();
   void settle();
   void tell(Event::Kind kind, const std::string& text);
@@ -92,7 +98,9 @@ class PauseGuard {
   const GuardTarget target_;
   const std::string run_;
   const base::Duration longest_refusal_;
+  GuestWatch* const watch_;
   std::string mark_;
+  std::string before_;  // the resourceVersion of the instance that was looked at before, and did not say Paused
   PauseRecord record_;
   bool owes_ = false;
 };

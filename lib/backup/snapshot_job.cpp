@@ -209,8 +209,9 @@ void SnapshotJob::hold(const base::Deadline& deadline, const std::stop_token& st
 Result<void> SnapshotJob::pause(const base::Deadline& deadline, const std::stop_token& stop) {
   const kube::Name& vm = plan_.target.vm;
   const base::Result<base::Duration> refusal = base::parse_duration(plan_.snapshot.failure_deadline);
-  pause_ = std::make_unique<PauseGuard>(ground_.client, ground_.clock, ground_.observer, ground_.debts,
-                                        GuardTarget{vm, plan_.target.vmi_uid}, item_.run, refusal.ok() ? *refusal : base::Duration{});
+  pause_ =
+      std::make_unique<PauseGuard>(ground_.client, ground_.clock, ground_.observer, ground_.debts, GuardTarget{vm, plan_.target.vmi_uid},
+                                   item_.run, refusal.ok() ? *refusal : base::Duration{}, guests_);
   const Result<void> paused = pause_->pause(deadline, stop);
   if (!paused.ok()) return paused;
   seen_.pause_sent = pause_->record().sent;

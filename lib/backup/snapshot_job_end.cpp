@@ -7,6 +7,7 @@
 #include "backup/inventory.hpp"
 #include "backup/snapshot_create.hpp"
 #include "backup/snapshot_job.hpp"
+#include "kube/object_meta.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -68,7 +69,7 @@ bool SnapshotJob::follow_to_now() {
   const Result<json::Value> object =
       ground_.client.get(kubevirt::virtual_machine_instances(), vm, {.deadline = deadline, .repeat = false}, {});
   if (!object.ok()) return object.error().code() == ErrorCode::not_found && !guests_->history(vm).ran;
-  return guests_->follow_to(vm, object->path({"metadata", "resourceVersion"}).as_string(), deadline);
+  return guests_->follow_to(vm, kube::meta(*object, "resourceVersion"), deadline);
 }
 
 void SnapshotJob::judge(const kubevirt::Evidence& evidence, const std::string& unrecorded) {

@@ -40,6 +40,18 @@ struct Story {
     uid = cluster.find(kubevirt::virtual_machine_instances(), vm)->path({"metadata", "uid"}).as_string();
     guard.emplace(cluster, clock, recorder, debts, backup::GuardTarget{vm, uid}, k_run, 0s);
   }
+  // From now on the guard has a watch to look at.
+  void follow() {
+    watch.emplace(cluster, clock, std::vector<kube::Name>{vm}, false);
+    REQUIRE(watch->begin(deadline(), {}));
+    guard.emplace(cluster, clock, recorder, debts, backup::GuardTarget{vm, uid}, k_run, 0s, &*watch);
+  }
+  int got() const {
+    const std::vector<test::RequestRecord> all = cluster.requests();
+    return static_cast<int>(std::count_if(all.begin(), all.end(), [](const test::RequestRecord& one) {
+      return one.method == "GET" && !one.watch && one.target.find("/db-0") != std::string::npos;
+    }));
+  }
   base::Deadline deadline() const { return base::Deadline::after(clock, 5min); }
   base::Result<void> pause() { return guard->pause(deadline(), {}); }
   bool paused() const { return cluster.guest_paused("prod", "db-0"); }
@@ -88,6 +100,7 @@ struct Story {
   Recorder recorder;
   backup::Debts debts;
   std::string uid;
+  std::optional<backup::GuestWatch> watch;
   std::optional<backup::PauseGuard> guard;
 };
 
@@ -131,6 +144,68 @@ TEST_CASE("pause and release: marked before, seen paused, let go by our own unpa
   CHECK(story.recorder.count(Event::Kind::unpaused) == 1);
   REQUIRE(story.guard->release().ok());
   CHECK(story.sent("unpause") == 1);
+}
+
+TEST_CASE("what a watch shows is not read: the mark, the pause and nothing more are sent") {
+  Story story;
+  story.follow();
+  story.cluster.forget_requests();
+  SUBCASE("as the watch shows it") {
+    REQUIRE(story.pause().ok());
+    CHECK(story.got() == 0);
+    CHECK(story.guard->record().confirmed.has_value());
+  }
+  SUBCASE("the VM was written meanwhile: read, and marked again") {
+    story.fail(Fault::Action::status, "/virtualmachines/db-0", 1, 409, "PATCH");
+    REQUIRE(story.pause().ok());
+    CHECK(story.got() == 2);
+  }
+  SUBCASE("another run's mark is in the watch already") {
+    const std::string theirs = backup::held_mark_text("20261125-020000-zz99", story.clock.wall_now());
+    REQUIRE(kubevirt::annotate(story.cluster, kubevirt::virtual_machines(), story.vm, backup::k_held_annotation, theirs,
+                               {.deadline = story.deadline()}, {})
+                .ok());
+    CHECK(story.pause().error().message() == "VM prod/db-0 was not paused: run 20261125-020000-zz99 has marked it as paused");
+    CHECK(story.mark() == theirs);
+    return;
+  }
+  SUBCASE("the status never says paused: it is read as well before that is believed") {
+    story.cluster.on_change([&](const std::string&, const json::Value& object) {
+      const json::Value& conditions = object.path({"status", "conditions"});
+      for (const json::Value& condition : conditions.items()) {
+        if (condition.path({"type"}).as_string() == "Paused") story.set_condition(false);
+      }
+    });
+    CHECK(story.pause().error().code() == ErrorCode::unavailable);
+    CHECK(story.got() > 1);
+    return;
+  }
+  SUBCASE("the watch has broken") {
+    story.cluster.compact();
+    story.cluster.end_watches(true);
+    story.clock.advance(5s);
+    REQUIRE(story.pause().ok());
+    CHECK(story.got() >= 3);
+  }
+  CHECK(story.paused());
+  REQUIRE(story.guard->release().ok());
+  CHECK(story.mark().empty());
+}
+
+TEST_CASE("a pause of before that the watch still shows is not taken for ours") {
+  Story story;
+  REQUIRE(kubevirt::pause(story.cluster, story.vm, {.deadline = story.deadline()}, {}).ok());
+  story.clock.advance(1s);
+  story.follow();
+  story.fail(Fault::Action::hang, "/virtualmachineinstances", 9, 503, "WATCH");
+  story.cluster.end_watches();
+  REQUIRE(kubevirt::unpause(story.cluster, story.vm, {.deadline = story.deadline()}, {}).ok());
+  story.clock.advance(1s);
+  story.cluster.forget_requests();
+  REQUIRE(story.pause().ok());
+  // The VM and its instance before, and its instance after the pause.
+  CHECK(story.got() == 3);
+  CHECK(story.paused());
 }
 
 TEST_CASE("the destructor lets go of what is still owed") {
