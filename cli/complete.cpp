@@ -4,6 +4,7 @@
 
 #include "cli/names.hpp"
 #include "cli/parse.hpp"
+#include "cli/topics.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -59,7 +60,10 @@ void offer_arguments(Completion& completion, const std::vector<Command>& command
   const bool beyond = place >= arguments.size();
   if (beyond && !arguments.back().many) return;
   const Argument& argument = beyond ? arguments.back() : arguments[place];
-  if (argument.names == Names::command) offer_commands(completion, commands, last);
+  if (argument.names == Names::command) {
+    offer_commands(completion, commands, last);
+    for (const Topic& topic : topics()) offer(completion, topic.name, topic.summary, last);
+  }
   for (const std::string& word : argument.choices) offer(completion, word, "", last);
   if (argument.names != Names::virtual_machine && argument.names != Names::snapshot) return;
   const std::optional<std::string> prefix = typed_prefix(last, argument.names);

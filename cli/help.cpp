@@ -4,7 +4,9 @@
 #include <array>
 
 #include "base/text.hpp"
+#include "cli/page.hpp"
 #include "cli/table.hpp"
+#include "cli/topics.hpp"
 
 namespace vmbackup::cli {
 namespace {
@@ -12,14 +14,6 @@ namespace {
 constexpr std::array<CommandGroup, 5> k_command_groups = {CommandGroup::protect, CommandGroup::recover, CommandGroup::prove,
                                                           CommandGroup::keep, CommandGroup::other};
 constexpr std::array<FlagGroup, 4> k_flag_groups = {FlagGroup::command, FlagGroup::output, FlagGroup::connection, FlagGroup::general};
-
-// "  left    text", the text wrapped in its own column; on lines of its own where `left` is too wide.
-std::string two_columns(const std::string& left, const std::string& text, std::size_t column, std::size_t width) {
-  const std::string right = wrapped(text, width, column);
-  const std::string start = "  " + left;
-  if (start.size() + 2 > column) return start + '\n' + right;
-  return start + right.substr(start.size());
-}
 
 // Switches are set to false with "=false"; only what is on by default says so.
 bool is_switch(const Flag& flag) { return flag.metavar.empty(); }
@@ -59,7 +53,10 @@ std::string overview(const std::vector<Command>& commands, const std::string& pr
     }
     if (!lines.empty()) out += std::string("\n") + to_string(group) + ":\n" + lines;
   }
-  return out + "\n\"" + program + " help COMMAND\" tells more about a command, \"" + program + " --version\" prints the version.\n";
+  out += "\nTopics:\n";
+  for (const Topic& topic : topics()) out += two_columns(topic.name, topic.summary, 15, 100);
+  return out + "\n\"" + program + " help COMMAND\" tells more about a command or a topic, \"" + program +
+         " --version\" prints the version.\n";
 }
 
 std::string flag_spelling(const Flag& flag) {
@@ -92,15 +89,17 @@ std::string command_help(const Command& command, const std::string& program, std
   CommonOptions common;
   const Run run = bind_all(command, flags, common);
   std::string out = command.summary + ".\n\nUsage:\n  " + usage_line(command, flags, program) + '\n';
-  if (!command.description.empty()) out += '\n' + wrapped(command.description, width);
+  if (!command.description.empty()) out += '\n' + wrapped(with_help_for_pages(command.description, program), width);
   if (!flags.arguments().empty()) {
     out += "\nArguments:\n";
-    for (const Argument& argument : flags.arguments()) out += two_columns(argument.name, argument.help, 15, width);
+    for (const Argument& argument : flags.arguments())
+      out += two_columns(argument.name, with_help_for_pages(argument.help, program), 15, width);
     if (flags.rest()) out += two_columns("-- COMMAND", flags.rest()->help, 15, width);
   }
   for (const FlagGroup group : k_flag_groups) {
     std::string lines;
-    for (const Flag* flag : shown_flags(command, flags, group)) lines += two_columns(flag_spelling(*flag), flag_text(*flag), 36, width);
+    for (const Flag* flag : shown_flags(command, flags, group))
+      lines += two_columns(flag_spelling(*flag), with_help_for_pages(flag_text(*flag), program), 36, width);
     if (!lines.empty()) out += std::string("\n") + to_string(group) + ":\n" + lines;
   }
   if (!command.examples.empty()) {
@@ -115,6 +114,12 @@ std::string command_help(const Command& command, const std::string& program, std
     }
   }
   return out;
+}
+
+std::string topic_help(const Topic& topic, const std::string& program, std::size_t width) {
+  HelpPage page(topic.summary, program, width);
+  topic.write(page);
+  return page.text();
 }
 
 }  // namespace vmbackup::cli

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
+#include "cli/topics.hpp"
 
 namespace vmbackup::cli {
 
@@ -15,6 +16,8 @@ std::string usage_line(const Command& command, const Flags& flags, const std::st
 std::string overview(const std::vector<Command>& commands, const std::string& program);
 
 std::string command_help(const Command& command, const std::string& program, std::size_t width = 100);
+
+std::string topic_help(const Topic& topic, const std::string& program, std::size_t width = 100);
 
 // "-o, --output FORMAT" and the text beside it, defaults and choices included.
 std::string flag_spelling(const Flag& flag);

@@ -94,4 +94,11 @@ std::string wrapped(const std::string& text, std::size_t width, std::size_t inde
   return out;
 }
 
+std::string two_columns(const std::string& left, const std::string& text, std::size_t column, std::size_t width) {
+  const std::string right = wrapped(text, width, column);
+  const std::string start = "  " + left;
+  if (start.size() + 2 > column) return start + '\n' + right;
+  return start + right.substr(start.size());
+}
+
 }  // namespace vmbackup::cli

@@ -37,4 +37,7 @@ class GrowingTable {
 // Paragraphs (separated by an empty line) and lines that begin with a blank stay as they are. Ends with a line feed.
 std::string wrapped(const std::string& text, std::size_t width, std::size_t indent = 0);
 
+// "  left    text", the text wrapped in its own column; on lines of its own where `left` is too wide.
+std::string two_columns(const std::string& left, const std::string& text, std::size_t column, std::size_t width);
+
 }  // namespace vmbackup::cli

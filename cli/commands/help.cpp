@@ -21,7 +21,12 @@ ExitCode run_help(const std::string& name, Context& context) {
     context.out().write(command_help(*command, context.program()));
     return ExitCode::done;
   }
+  if (const Topic* topic = find_topic(name); topic != nullptr) {
+    context.out().write(topic_help(*topic, context.program()));
+    return ExitCode::done;
+  }
   std::vector<std::string> names;
+  for (const Topic& topic : topics()) names.emplace_back(topic.name);
   for (const Command& each : context.commands()) {
     if (!each.hidden) names.push_back(each.name);
   }
@@ -33,7 +38,7 @@ ExitCode run_help(const std::string& name, Context& context) {
 Run bind(Flags& flags) {
   const std::shared_ptr<std::string> name = std::make_shared<std::string>();
   flags.add(Argument{.name = "COMMAND",
-                     .help = "a command; without it all are listed",
+                     .help = "a command, or a topic: levels, recipe, metrics, json or exit-codes; without it all are listed",
                      .required = false,
                      .names = Names::command,
                      .add = text_into(*name)});
@@ -44,8 +49,8 @@ Run bind(Flags& flags) {
 
 Command help_command() {
   return {.name = "help",
-          .summary = "Tell about a command",
-          .examples = {{"all about snapshot", "help snapshot"}},
+          .summary = "Tell about a command or a topic",
+          .examples = {{"all about snapshot", "help snapshot"}, {"what the levels of consistency mean", "help levels"}},
           .exit_codes = {ExitCode::done, ExitCode::usage},
           .bind = bind};
 }

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/help.hpp"
+#include "cli/page.hpp"
 #include "cli/parse.hpp"
+#include "cli/topics.hpp"
 
 using namespace vmbackup;
 
@@ -42,6 +45,34 @@ TEST_CASE("every command says what it is") {
     if (command.hidden) continue;
     CHECK_FALSE(command.examples.empty());
     CHECK(command.exit_codes.front() == cli::ExitCode::done);
+  }
+}
+
+TEST_CASE("what has a man page and is no command is told by help, in lines that fit, and names no man page") {
+  REQUIRE(cli::topics().size() == 5);
+  const std::vector<cli::Command> commands = cli::all_commands();
+  const std::string all = cli::overview(commands, "kubectl vmbackup");
+  for (const cli::Topic& topic : cli::topics()) {
+    CAPTURE(topic.name);
+    CHECK(cli::find_command(commands, topic.name) == nullptr);
+    CHECK(cli::find_topic(topic.name) == &topic);
+    CHECK(all.find(std::string("\n  ") + topic.name + ' ') != std::string::npos);
+    const std::string text = cli::topic_help(topic, "kubectl vmbackup");
+    CHECK(text.find("kubectl-vmbackup-") == std::string::npos);
+    // Text that stands as it is comes last; a tag alone may be a whole query.
+    for (const std::string& line : base::split(text.substr(0, text.find("\nExamples:")), '\n')) {
+      CHECK((line.size() <= 100 || line.find("  ", 2) == std::string::npos));
+    }
+  }
+  CHECK(cli::find_topic("level") == nullptr);
+  CHECK(cli::with_help_for_pages("see kubectl-vmbackup-exit-codes(7), kubectl-vmbackup(1) and kubectl-vmbackup-levels", "x") ==
+        "see x help exit-codes, x help and kubectl-vmbackup-levels");
+  for (const cli::Command& command : commands) {
+    if (command.hidden) continue;
+    CAPTURE(command.name);
+    const std::string text = cli::command_help(command, "kubectl vmbackup");
+    CHECK(text.find("(7)") == std::string::npos);
+    CHECK(text.find("(5)") == std::string::npos);
   }
 }
 
@@ -103,12 +134,12 @@ TEST_CASE("man pages") {
     CHECK(page.second.find("\n.SH NAME\n") != std::string::npos);
     CHECK(page.second.back() == '\n');
   }
-  // One for the program, one for each command that help shows, in its order, and the four that are about all of them.
+  // One for the program, one for each command that help shows, in its order, and those that are about all of them.
   std::vector<std::string> expected = {"kubectl-vmbackup.1"};
   for (const cli::Command& command : cli::all_commands()) {
     if (!command.hidden) expected.push_back("kubectl-vmbackup-" + command.name + ".1");
   }
-  for (const char* page : {"exit-codes.7", "json.7", "recipe.5", "levels.7", "metrics.7"})
+  for (const char* page : {"levels.7", "recipe.5", "metrics.7", "json.7", "exit-codes.7"})
     expected.push_back(std::string("kubectl-vmbackup-") + page);
   CHECK(expected.size() > 10);
   CHECK(names == expected);
@@ -117,7 +148,7 @@ TEST_CASE("man pages") {
 TEST_CASE("a command's page leads to its neighbours in help, and to no hidden one") {
   const auto links_of = [](const std::string& name) {
     for (const cli::TextFile& page : cli::man_pages(cli::all_commands())) {
-      if (page.first == name) return page.second.substr(page.second.find("\n.SH SEE ALSO\n"));
+      if (page.first == name) return page.second.substr(page.second.find("\n.SH \"SEE ALSO\"\n"));
     }
     return std::string();
   };
