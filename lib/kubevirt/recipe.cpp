@@ -24,7 +24,7 @@ constexpr int k_most_retries = 1000;
 constexpr base::Duration k_most_timeout = std::chrono::hours(1);
 constexpr base::Duration k_least_interval = std::chrono::milliseconds(100);
 constexpr base::Duration k_most_interval = std::chrono::minutes(10);
-constexpr const char* k_hint = "the fields of a recipe are described in kubectl-vmbackup-recipe(5)";
+constexpr const char* k_hint = "the fields of a recipe: kubectl vmbackup help recipe";
 
 const char* kind_of(const json::Value& value) {
   if (value.is_null()) return "nothing";
