@@ -20,6 +20,8 @@ std::string tag_of(const Flag& flag) {
   return std::string(base::trim(spelling));
 }
 
+std::string page_of(const Topic& topic) { return std::string("kubectl-vmbackup-") + topic.name; }
+
 TextFile command_page(const Command& command, const std::vector<Command>& commands) {
   const std::string name = "kubectl-vmbackup-" + command.name;
   Flags flags;
@@ -96,8 +98,8 @@ TextFile program_page(const std::vector<Command>& commands) {
       "While a guest is held, it is let go first, whatever the signal: a second one changes nothing, QUIT acts like TERM, and TSTP "
       "(Ctrl-Z) "
       "is refused.");
-  pages.insert(pages.end(), {"kubectl-vmbackup-recipe(5)", "kubectl-vmbackup-exit-codes(7)", "kubectl-vmbackup-json(7)",
-                             "kubectl-vmbackup-levels(7)", "kubectl-vmbackup-metrics(7)", "kubectl(1)"});
+  for (const Topic& topic : topics()) pages.push_back(page_of(topic) + '(' + std::to_string(topic.section) + ')');
+  pages.emplace_back("kubectl(1)");
   page.see_also(pages);
   return {"kubectl-vmbackup.1", page.text()};
 }
@@ -110,10 +112,9 @@ std::vector<TextFile> man_pages(const std::vector<Command>& commands) {
     if (!command.hidden) pages.push_back(command_page(command, commands));
   }
   for (const Topic& topic : topics()) {
-    const std::string name = std::string("kubectl-vmbackup-") + topic.name;
-    ManPage page(name, topic.section, topic.summary);
+    ManPage page(page_of(topic), topic.section, topic.summary);
     topic.write(page);
-    pages.emplace_back(name + '.' + std::to_string(topic.section), page.text());
+    pages.emplace_back(page_of(topic) + '.' + std::to_string(topic.section), page.text());
   }
   return pages;
 }

@@ -37,8 +37,10 @@ ExitCode run_help(const std::string& name, Context& context) {
 
 Run bind(Flags& flags) {
   const std::shared_ptr<std::string> name = std::make_shared<std::string>();
+  std::vector<std::string> names;
+  for (const Topic& topic : topics()) names.emplace_back(topic.name);
   flags.add(Argument{.name = "COMMAND",
-                     .help = "a command, or a topic: levels, recipe, metrics, json or exit-codes; without it all are listed",
+                     .help = "a command, or a topic (" + base::join(names, ", ") + "); without it all are listed",
                      .required = false,
                      .names = Names::command,
                      .add = text_into(*name)});
