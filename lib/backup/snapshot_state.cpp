@@ -17,13 +17,6 @@ using kubevirt::SnapshotPhase;
 std::string uid_of(const json::Value& object) { return object.path({"metadata", "uid"}).as_string(); }
 std::string name_of(const json::Value& object) { return object.path({"metadata", "name"}).as_string(); }
 
-const DiskReport* find_disk(const SnapshotItem& item, const std::string& name) {
-  for (const DiskReport& disk : item.disks) {
-    if (disk.name == name) return &disk;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 SnapshotState::SnapshotState(Observer& observer, base::Clock& clock, SnapshotTarget target, std::string api_version, Milestone milestone)
@@ -143,7 +136,7 @@ void SnapshotState::tell(Event::Kind kind, std::string text, std::string disk) {
 
 // Compares what is known now with what the observer was told, and tells the difference once.
 void SnapshotState::tell_changes() {
-  SnapshotItem now = assemble(parts_);
+  const SnapshotItem now = assemble(parts_);
   if (now.phase != told_.phase && !now.phase.empty()) tell(Event::Kind::phase, now.phase);
   if (now.obstacle != told_.obstacle && !now.obstacle.empty() && parts_.snapshot.phase != SnapshotPhase::failed) {
     tell(Event::Kind::waiting, now.obstacle);
@@ -152,13 +145,17 @@ void SnapshotState::tell_changes() {
     const bool known = std::find(told_.indications.begin(), told_.indications.end(), word) != told_.indications.end();
     if (!known) tell(Event::Kind::indication, word);
   }
+  Told told{.phase = now.phase, .obstacle = now.obstacle, .indications = now.indications, .disk_errors = {}, .ready = now.ready_to_use};
+  volumes_named_ = 0;
   for (const DiskReport& disk : now.disks) {
-    const DiskReport* known = find_disk(told_, disk.name);
-    if (!disk.volume_snapshot.empty()) tell_disk(disk, known != nullptr ? *known : DiskReport{});
+    if (!disk.error.empty()) told.disk_errors.emplace(disk.name, disk.error);
+    if (disk.volume_snapshot.empty()) continue;
+    ++volumes_named_;
+    tell_disk(disk);
   }
-  if (now.ready_to_use && !told_.ready_to_use) tell(Event::Kind::ready);
+  if (now.ready_to_use && !told_.ready) tell(Event::Kind::ready);
   look_for_hindrance(now);
-  told_ = std::move(now);
+  told_ = std::move(told);
 }
 
 void SnapshotState::look_for_hindrance(const SnapshotItem& now) {
@@ -167,10 +164,13 @@ void SnapshotState::look_for_hindrance(const SnapshotItem& now) {
   hindrance_ = std::move(found);
 }
 
-void SnapshotState::tell_disk(const DiskReport& disk, const DiskReport& before) {
+void SnapshotState::tell_disk(const DiskReport& disk) {
+  const auto error_told = told_.disk_errors.find(disk.name);
   const auto first = [&](Event::Kind kind) { return told_disks_.emplace(kind, disk.name).second; };
   if (first(Event::Kind::disk_begun)) tell(Event::Kind::disk_begun, disk.volume_snapshot, disk.name);
-  if (!disk.error.empty() && disk.error != before.error) tell(Event::Kind::disk_error, disk.error, disk.name);
+  if (!disk.error.empty() && (error_told == told_.disk_errors.end() || error_told->second != disk.error)) {
+    tell(Event::Kind::disk_error, disk.error, disk.name);
+  }
   if (disk.cut_time && first(Event::Kind::cut)) {
     observer_.on({Event::Kind::cut, target_.name.ns, target_.vm, target_.name.name, disk.name, {}, *disk.cut_time});
   }
@@ -179,9 +179,7 @@ void SnapshotState::tell_disk(const DiskReport& disk, const DiskReport& before) 
 
 // Every VolumeSnapshot that the content names was seen, or none may be.
 bool SnapshotState::volumes_seen() const {
-  const std::vector<DiskReport>& disks = told_.disks;
-  const auto named = std::count_if(disks.begin(), disks.end(), [](const DiskReport& disk) { return !disk.volume_snapshot.empty(); });
-  return volumes_lost_ || parts_.volume_snapshots.size() >= static_cast<std::size_t>(named);
+  return volumes_lost_ || parts_.volume_snapshots.size() >= volumes_named_;
 }
 
 // The snapshot's word may reach us before those of its parts, which come by watches of their own.

@@ -81,7 +81,7 @@ class SnapshotState {
   bool volumes_seen() const;
   void tell(Event::Kind kind, std::string text = {}, std::string disk = {});
   void tell_changes();
-  void tell_disk(const DiskReport& disk, const DiskReport& before);
+  void tell_disk(const DiskReport& disk);
 
   Observer& observer_;
   base::Clock& clock_;
@@ -92,7 +92,16 @@ class SnapshotState {
   bool read_by_name_ = false;
   std::map<std::string, std::string> versions_;               // by UID: the newest state that was taken
   bool seen_ = false;                                         // the snapshot itself was seen
-  SnapshotItem told_;                                         // the state that the observer knows
+  // What the observer knows. Not a whole item: of a thousand snapshots that are followed, each would be kept twice.
+  struct Told {
+    std::string phase;
+    std::string obstacle;
+    std::vector<std::string> indications;
+    std::map<std::string, std::string> disk_errors;  // by disk, of those with one
+    bool ready = false;
+  };
+  Told told_;
+  std::size_t volumes_named_ = 0;                             // disks whose VolumeSnapshot the objects name
   std::set<std::pair<Event::Kind, std::string>> told_disks_;  // what is told of a disk once, though its two sources differ for a moment
   std::string last_error_;                                    // the last error that the objects held; Failed itself names only the deadline
   std::string last_wait_;                                     // the last reason for which it was not begun, for the same
