@@ -178,9 +178,7 @@ void SnapshotState::tell_disk(const DiskReport& disk) {
 }
 
 // Every VolumeSnapshot that the content names was seen, or none may be.
-bool SnapshotState::volumes_seen() const {
-  return volumes_lost_ || parts_.volume_snapshots.size() >= volumes_named_;
-}
+bool SnapshotState::volumes_seen() const { return volumes_lost_ || parts_.volume_snapshots.size() >= volumes_named_; }
 
 // The snapshot's word may reach us before those of its parts, which come by watches of their own.
 bool SnapshotState::settled(Milestone milestone) const {

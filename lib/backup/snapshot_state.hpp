@@ -90,8 +90,8 @@ class SnapshotState {
   Milestone milestone_;
   SnapshotParts parts_;
   bool read_by_name_ = false;
-  std::map<std::string, std::string> versions_;               // by UID: the newest state that was taken
-  bool seen_ = false;                                         // the snapshot itself was seen
+  std::map<std::string, std::string> versions_;  // by UID: the newest state that was taken
+  bool seen_ = false;                            // the snapshot itself was seen
   // What the observer knows. Not a whole item: of a thousand snapshots that are followed, each would be kept twice.
   struct Told {
     std::string phase;

@@ -4,9 +4,12 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -161,6 +164,16 @@ class Builder {
   std::string refusal_;
 };
 
+bool is_ascii(std::string_view text) {
+  constexpr std::uint64_t k_high_bits = 0x8080808080808080U;
+  std::uint64_t word = 0;
+  for (; text.size() >= sizeof word; text.remove_prefix(sizeof word)) {
+    std::memcpy(&word, text.data(), sizeof word);
+    if ((word & k_high_bits) != 0) return false;
+  }
+  return std::all_of(text.begin(), text.end(), [](char each) { return static_cast<unsigned char>(each) < 0x80; });
+}
+
 Error refuse(std::size_t offset, const std::string& why) {
   return {ErrorCode::invalid, "invalid JSON at byte " + std::to_string(offset) + ": " + why};
 }
@@ -209,12 +222,13 @@ base::Result<Value> scan(std::string_view text, const ScanOptions& options) {
   }
   if (text.empty()) return refuse(0, "the document is empty");
   // Iterative: two hundred thousand open brackets must not take the machine's stack.
-  constexpr unsigned k_flags =
-      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
+  constexpr unsigned k_flags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(options);
-  const rapidjson::ParseResult result = reader.Parse<k_flags>(stream, builder);
+  // A third of the time would go into looking at each character of a text that is nearly always plain.
+  const rapidjson::ParseResult result = is_ascii(text) ? reader.Parse<k_flags>(stream, builder)
+                                                       : reader.Parse<k_flags | rapidjson::kParseValidateEncodingFlag>(stream, builder);
   if (result.IsError()) return refuse(result.Offset(), builder.refusal().empty() ? reason_of(result.Code()) : builder.refusal());
   // The reader takes a zero byte for the end.
   if (stream.Tell() < text.size()) return refuse(stream.Tell(), k_trailing_text);

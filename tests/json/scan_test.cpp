@@ -101,6 +101,17 @@ TEST_CASE("parse refuses what is not JSON, and says where") {
   }
 }
 
+TEST_CASE("a byte that is no UTF-8 is refused wherever it stands, and one that is stays as it is") {
+  for (std::size_t at = 1; at < 40; ++at) {
+    CAPTURE(at);
+    std::string text = '"' + std::string(40, 'a') + '"';
+    text[at] = '\xff';
+    CHECK(parse(text).error().message() == "invalid JSON at byte " + std::to_string(at) + ": a string is not UTF-8");
+    text.replace(at, 1, "\u00fc");
+    CHECK(parse(text)->as_string() == text.substr(1, text.size() - 2));
+  }
+}
+
 namespace {
 
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
