@@ -85,15 +85,19 @@ class MemoryTransport final : public kube::Transport {
     };
     world_.serve(request_from(http), exchange);
     const base::WaitEnd end = world_.clock.wait(waiting->wakeup, deadline.when(), stop);
-    const Section section(world_);
-    if (!waiting->result && end == base::WaitEnd::stopped) return Error(ErrorCode::cancelled, "stopped while waiting for the answer");
-    if (!waiting->result) return Error(ErrorCode::timeout, "no answer until the deadline");
-    if (!*waiting->result) return waiting->result->error();
     kube::Upgrade upgrade;
-    upgrade.response = **waiting->result;
-    if (!waiting->session) return upgrade;
+    std::shared_ptr<ExecSession> session;
+    {
+      const Section section(world_);
+      if (!waiting->result && end == base::WaitEnd::stopped) return Error(ErrorCode::cancelled, "stopped while waiting for the answer");
+      if (!waiting->result) return Error(ErrorCode::timeout, "no answer until the deadline");
+      if (!*waiting->result) return waiting->result->error();
+      upgrade.response = **waiting->result;
+      session = waiting->session;
+    }
+    if (!session) return upgrade;
     upgrade.bytes = bytes;
-    upgrade.connection = connect(bytes, waiting->session);
+    upgrade.connection = connect(bytes, session);
     return upgrade;
   }
 
@@ -134,6 +138,7 @@ class MemoryTransport final : public kube::Transport {
   }
 
  private:
+  // Not in a Section: the connection's own lock comes before it, here as whenever the user has written.
   kube::StreamHandle connect(const std::shared_ptr<kube::Duplex>& bytes, const std::shared_ptr<ExecSession>& session) {
     // By a weak pointer: the session holds `bytes`.
     bytes->on_change([this, to = bytes.get(), weak = std::weak_ptr(session)] {
