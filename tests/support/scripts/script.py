@@ -287,8 +287,10 @@ class Script:
         self.target.apply(vm_manifest(self.target.namespace, name, disks, classes, running, knobs))
         agent = knobs.get("agent", "connected") == "connected"
         self.do_wait_vm(name, "stopped" if not running else "agent" if agent else "running")
-        # What KubeVirt says of each disk's VolumeSnapshotClass comes when the claim is bound, a little later.
+        # What KubeVirt says of each disk's VolumeSnapshotClass comes when it has seen the claim, which may be before that is bound.
         for number in range(disks):
+            if "rig-wffc" not in classes:
+                self.target.wait("pvc", f"{name}-d{number + 1}", "status.phase", "Bound", self._left())
             expected = classes[min(number, len(classes) - 1)] != "plain"
             self.target.wait("vm", name, f"status.volumeSnapshotStatuses.{number}.enabled", json.dumps(expected), self._left())
 
