@@ -20,7 +20,7 @@ Conditions
   needs PROGRAM...            only where these are installed (kubectl: in the folder of --bin); else the script is skipped, and said to be.
                               unshare: and new mount namespaces are allowed
   sandbox FLAGS...            further flags for the sandbox of this script (before the first command)
-  alone                       changes the whole cluster: run when no other script runs
+  alone                       changes the whole cluster, or cannot wait for a busy one: run when no other script runs
   limit 2m                    how long the script may take (default 30s on the sandbox, 120s on a cluster)
 
 The world
