@@ -60,6 +60,9 @@ What it did (the last run, sh or join)
   disks SNAPSHOT clean|torn|crash[|...]     what is really in the copies: journals of the guest on a cluster, the guest's state at the cuts
                               on the sandbox
   claims SNAPSHOT FILE        the level in the report FILE is no stronger than the copies are; prints both
+  one-instant yes|no SNAPSHOT...      some instant fits the copies of all of them: each guest stood as its copies show it. By what the guests
+                              themselves wrote down, and the records in the copies (on the sandbox: the times of the cuts)
+  claims-group FILE           claims for each snapshot in the report of a group; that they are of one instant is claimed only where it is so
 
 Before texts are compared, what differs from run to run is replaced, by text of the same length where a table may hold it: times,
 run ids, UIDs (numbered as they appear), durations, ports, paths, numbers of versions (vN.N.N), and the namespace, which reads `prod`.

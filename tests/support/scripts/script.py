@@ -560,9 +560,30 @@ class Script:
     NEVER_WRITTEN = "empty"  # of a VM that never ran
 
     def do_claims(self, name, report):
-        with open(report, encoding="utf-8") as file:
+        self._borne_out(name, self._report(report)["items"][0])
+
+    def do_claims_group(self, report):
+        document = self._report(report)
+        for item in document["items"]:
+            self._borne_out(item.get("name"), item)
+        together = bool((document.get("group") or {}).get("together"))
+        names = [item["name"] for item in document["items"] if item["level"] is not None]
+        found = "none" if not names else "of one instant" if self.target.of_one_instant(names) else "of several instants"
+        print(f"claimed {'one instant' if together else 'no instant'}, the copies are {found}, {os.path.basename(self.folder)}", flush=True)
+        if together and found == "of several instants":
+            raise Failure(f"claimed to be of one instant, and the copies are not: {json.dumps(document, indent=1)}")
+
+    def do_one_instant(self, verdict, *names):
+        if self.target.of_one_instant(names) != {"yes": True, "no": False}[verdict]:
+            raise Failure(f"the copies are {'not ' if verdict == 'yes' else ''}of one instant")
+
+    @staticmethod
+    def _report(name):
+        with open(name, encoding="utf-8") as file:
             text = file.read()
-        item = json.loads(text)["items"][0] if text else {"level": None, "outcome": "failed"}
+        return json.loads(text) if text else {"items": [{"level": None, "outcome": "failed"}]}
+
+    def _borne_out(self, name, item):
         level = item["level"]
         if level is None and item["outcome"] == "done":
             raise Failure("a snapshot that is done has no level")

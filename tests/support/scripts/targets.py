@@ -1,6 +1,7 @@
 """Where a script runs: a sandbox of its own, or a namespace of a real control plane."""
 
 import json
+import math
 import os
 import random
 import re
@@ -112,6 +113,15 @@ class Target:
 
     pause = 0.02
 
+    def stands(self, name):
+        """For each copy of the snapshot, from when until when its guest stood as the copy shows it: monotonic nanoseconds. Where the
+        guest does not tell, an end before the beginning."""
+        raise NotImplementedError
+
+    def of_one_instant(self, names):
+        begins, ends = zip(*(stand for name in names for stand in self.stands(name)))
+        return max(begins) <= min(ends)
+
 
 class Sandbox(Target):
     kind = "sandbox"
@@ -187,20 +197,43 @@ class Sandbox(Target):
         except FileNotFoundError:
             return []
 
-    def verdict(self, name):
-        """From the guest's true state at each cut of the snapshot's claims."""
+    def _cuts(self, name):
+        """The cut of each of the snapshot's claims, None for one that was not cut; and the VM."""
         snapshot = self.object("vmsnapshot", name) or {}
         content = self.object("vmsnapshotcontent", (snapshot.get("status") or {}).get("virtualMachineSnapshotContentName", "")) or {}
         claims = [b["persistentVolumeClaim"]["metadata"]["name"] for b in content.get("spec", {}).get("volumeBackups", [])]
-        states = []
-        for claim in claims:
-            cuts = [e.get("detail") for e in self.happened() if e.get("event") == "cut" and e.get("claim") == claim]
-            states.append(cuts[-1] if cuts else None)
+        last = {event.get("claim"): event for event in self.happened() if event["event"] == "cut"}
+        return [last.get(claim) for claim in claims], (snapshot.get("spec") or {}).get("source", {}).get("name")
+
+    def verdict(self, name):
+        """From the guest's true state at each cut of the snapshot's claims."""
+        states = [cut and cut.get("detail") for cut in self._cuts(name)[0]]
         if not states or None in states:
             return "empty"
         if set(states) in ({"frozen"}, {"stopped"}):
             return "clean"
         return "crash" if set(states) == {"paused"} or len(states) == 1 else "torn"
+
+    def stands(self, name):
+        cuts, vm = self._cuts(name)
+        events = [e for e in self.happened() if e.get("vm") == vm and e["event"] in self._CHANGES]
+        found = []
+        for cut in cuts:
+            begin, end, still, state = -math.inf, math.inf, True, {"off": True}
+            for event in events:
+                state.update(self._CHANGES[event["event"]])
+                if any(state.values()) == still:
+                    continue
+                if event["mono"] > cut["mono"]:
+                    end = event["mono"]
+                    break
+                begin, still = event["mono"], not still
+            found.append((begin, end) if still else (cut["mono"], cut["mono"]))
+        return found
+
+    # What makes a guest stand still, or write again.
+    _CHANGES = {"boot": {"off": False, "frozen": False, "paused": False}, "stopped": {"off": True}, "frozen": {"frozen": True},
+                "thawed": {"frozen": False}, "writes-resumed": {"frozen": False}, "pause": {"paused": True}, "unpause": {"paused": False}}
 
     def stop(self):
         """Returns what went wrong, or None."""
@@ -272,9 +305,29 @@ class Cluster(Target):
     def token(self, account):
         return self._kubectl("create", "token", *self._in(None), account).strip()
 
+    def _checked(self, name):
+        return json.loads(self._command([os.path.join(self.bin, "node"), "check-snapshot", "--state", self.state, self.namespace, name]))
+
     def verdict(self, name):
-        text = self._command([os.path.join(self.bin, "node"), "check-snapshot", "--state", self.state, self.namespace, name])
-        return json.loads(text)["verdict"]
+        return self._checked(name)["verdict"]
+
+    def stands(self, name):
+        """The copies hold the guest's last record, and its log tells from when until when that was the last one."""
+        copies = self._checked(name)
+        if copies["verdict"] == "empty":  # nothing was ever written
+            return [(-math.inf, math.inf)]
+        vm = self.object("vmsnapshot", name)["spec"]["source"]["name"]
+        with open(os.path.join(self.state, "node-events.jsonl"), encoding="utf-8") as file:
+            events = [json.loads(line) for line in file if line.endswith("\n")]
+        events = [e for e in events if "n" in e and (e.get("namespace"), e.get("vm")) == (self.namespace, vm)]
+        found = []
+        # Of a guest that was only paused, the first disk alone holds each record.
+        for record in copies["last"][:1] if copies["verdict"] == "crash" else copies["last"]:
+            at = [e["mono"] for e in events if e["n"] == record]
+            off = events[-1]["n"] == record and events[-1]["event"] == "stopped"
+            # A record that no event tells of was written by a guest that ran.
+            found.append((at[0], math.inf if off else at[-1]) if at else (math.inf, -math.inf))
+        return found
 
     def version(self):
         items = json.loads(self._kubectl("get", "kubevirt", "-A", "-o", "json"))["items"]
