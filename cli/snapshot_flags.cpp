@@ -48,7 +48,8 @@ void bind_hold(Flags& flags, SnapshotOptions& options) {
   flags.add(Flag{
       .name = "accept-raw",
       .metavar = "DISK",
-      .help = "this disk needs no file system, so that a freeze counts although it does not reach the disk; may be given more than once",
+      .help = "this disk needs no file system, so that a freeze counts although it does not reach the disk; may be given more than once; "
+              "persistent-state-for-this-vm: the state of TPM and firmware, of each VM",
       .repeats = true,
       .set = [&options](const std::string& text) -> base::Result<void> {
         options.request.accept_raw.push_back(text);

@@ -71,6 +71,10 @@ void write_levels(Page& page) {
   page.item("a disk without a file system",
             "a freeze does not reach a disk on which the guest agent lists no file system (a raw database, swap), so there is no "
             "filesystem and no application, unless it was accepted by name. A pause reaches it: crash stays crash");
+  page.item("the state of TPM and firmware",
+            "of a VM with a persistent TPM or persistent EFI variables KubeVirt keeps them in a claim of its own, persistent-state-for-VM. "
+            "It is a disk like the others: a snapshot without it is not complete, for what is encrypted with that TPM could not be opened. "
+            "No freeze reaches it, a pause does; --accept-raw persistent-state-for-this-vm accepts it, whatever the VM is called");
   page.heading("When a freeze is proven");
   page.paragraphs(
       "t0 is when our freeze was sent or, where KubeVirt's controller freezes, when the create of the snapshot was sent. The last cut "

@@ -367,7 +367,9 @@ const std::vector<FieldText>& item_field_texts() {
        "from recorded evidence, else null: who held the guest (controller, freeze, pause, freeze+pause), when that was sent (with "
        "controller: the create), confirmed and let go, and the time from sending it to the last cut seen; without a cut, to the thaw"},
       {"evidence[]", "show: what was recorded, in plain sentences"},
-      {"disks[].name, source, claim", "the VM's volume, what it is made of, and its PersistentVolumeClaim"},
+      {"disks[].name, source, claim",
+       "the VM's volume, what it is made of, and its PersistentVolumeClaim; source backendStorage: what KubeVirt keeps of TPM and "
+       "firmware"},
       {"disks[].included, counts, reason",
        "whether it is in the snapshot, whether its absence makes it incomplete, and why it is not in it"},
       {"disks[].volumeSnapshot, volumeSnapshotClass", "the VolumeSnapshot; empty when it may not be read"},

@@ -4,6 +4,7 @@
 
 #include "backup/lookup.hpp"
 #include "backup/run_id.hpp"
+#include "kubevirt/persistent_state.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -34,8 +35,8 @@ DiskReport& find_or_add(std::vector<DiskReport>& disks, const std::string& name)
   for (DiskReport& disk : disks) {
     if (disk.name == name) return disk;
   }
-  // A claim that KubeVirt adds by itself: the persistent state of TPM and firmware.
-  disks.push_back({.name = name, .source = "backendStorage"});
+  // A claim that KubeVirt adds by itself.
+  disks.push_back({.name = name, .source = k_backend_storage});
   return disks.back();
 }
 
@@ -64,6 +65,7 @@ bool is_told(const SnapshotParts& parts) { return parts.content.has_value() || p
 // What the snapshot's own objects say of each disk, over what was expected.
 void settle_disks(const SnapshotParts& parts, std::vector<DiskReport>& disks) {
   if (!is_told(parts)) return;
+  if (parts.content && parts.content->persistent_state) find_or_add(disks, kubevirt::state_volume_of(parts.snapshot.source_name));
   for (DiskReport& disk : disks) disk.included = contains(parts.snapshot.included_volumes, disk.name);
   if (parts.content) {
     for (const kubevirt::VolumeBackup& backup : parts.content->backups) {

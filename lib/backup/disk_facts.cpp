@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/parallel.hpp"
+#include "kubevirt/persistent_state.hpp"
 #include "kubevirt/resources.hpp"
 #include "kubevirt/storage.hpp"
 
@@ -22,8 +23,10 @@ constexpr std::size_t k_at_once = 8;
 struct Space {
   std::string ns;
   std::set<std::string> vms;
-  std::set<std::string> wanted;  // claims
+  std::set<std::string> with_state;  // of the VMs
+  std::set<std::string> wanted;      // claims
   std::optional<std::vector<kubevirt::PersistentVolumeClaim>> claims;
+  std::map<std::string, std::string> states;  // claims, by VM; empty for one that has none
   std::optional<std::vector<kubevirt::DataVolume>> data_volumes;
   std::optional<std::vector<kubevirt::Pod>> pods;
   std::optional<std::vector<kubevirt::VirtualMachineInstance>> instances;
@@ -82,13 +85,33 @@ bool take(Result<std::optional<std::vector<Item>>> from, std::optional<std::vect
   return !error;
 }
 
+// Of several for one VM the newest counts that is not being deleted, as for KubeVirt.
+std::map<std::string, std::string> states_of(const std::vector<kubevirt::PersistentVolumeClaim>& claims, const std::set<std::string>& vms) {
+  std::map<std::string, const kubevirt::PersistentVolumeClaim*> newest;
+  for (const kubevirt::PersistentVolumeClaim& claim : claims) {
+    if (vms.count(claim.state_of) == 0) continue;
+    const kubevirt::PersistentVolumeClaim*& known = newest[claim.state_of];
+    const bool better = known == nullptr || (claim.deleting ? false : known->deleting || claim.created > known->created);
+    if (better) known = &claim;
+  }
+  std::map<std::string, std::string> states;
+  for (const std::string& vm : vms) states[vm] = newest.count(vm) > 0 ? newest[vm]->name : std::string();
+  return states;
+}
+
 void read_space(const Reader& reader, Space& space) {
-  const std::set<std::string>& wanted = space.wanted;
+  std::set<std::string>& wanted = space.wanted;
   const auto claims = reader.all<kubevirt::PersistentVolumeClaim>(
       kubevirt::persistent_volume_claims(), space.ns, kubevirt::decode_claim,
-      [&](const kubevirt::PersistentVolumeClaim& claim) { return wanted.count(claim.name) > 0; },
+      [&](const kubevirt::PersistentVolumeClaim& claim) {
+        return wanted.count(claim.name) > 0 || space.with_state.count(claim.state_of) > 0;
+      },
       "whether the claims of the disks can be used, and their classes", space.unknown);
   if (!take(claims, space.claims, space.error)) return;
+  if (space.claims) space.states = states_of(*space.claims, space.with_state);
+  for (const auto& [vm, claim] : space.states) {
+    if (!claim.empty()) wanted.insert(claim);
+  }
   // A claim that is missing may be about to be made by the DataVolume of its name.
   std::set<std::string> owners;
   if (space.claims) {
@@ -223,6 +246,12 @@ std::optional<bool> ClaimFacts::populated() const {
   return *data_volume_phase == "Succeeded";
 }
 
+bool keeps_state(const kubevirt::VirtualMachine& vm) {
+  const std::string name = kubevirt::state_volume_of(vm.name);
+  return vm.persistent_state || std::any_of(vm.snapshot_support.begin(), vm.snapshot_support.end(),
+                                            [&](const kubevirt::VolumeSnapshotSupport& support) { return support.name == name; });
+}
+
 ClaimFacts DiskFacts::of(const std::string& ns, const std::string& claim) const {
   const auto found = claims.find({ns, claim});
   return found == claims.end() ? ClaimFacts() : found->second;
@@ -235,6 +264,7 @@ Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevi
     for (const kubevirt::Volume& volume : vm.volumes) {
       if (!volume.claim.empty()) by_name[vm.ns].wanted.insert(volume.claim);
     }
+    if (keeps_state(vm)) by_name[vm.ns].with_state.insert(vm.name);
   }
   DiskFacts facts;
   if (by_name.empty()) return facts;
@@ -261,6 +291,7 @@ Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevi
         if (space.vms.count(vmi.name) > 0) instances.emplace(vmi.name, vmi);
       }
     }
+    for (const auto& [vm, claim] : space.states) facts.states.emplace(kube::Name{space.ns, vm}, claim);
     for (const std::string& claim : space.wanted) facts.claims.emplace(kube::Name{space.ns, claim}, facts_of(claim, space, *classes));
   }
   return facts;

@@ -42,13 +42,18 @@ struct ClaimFacts {
 };
 
 struct DiskFacts {
-  std::map<kube::Name, ClaimFacts> claims;  // of all volumes of the VMs that have one
+  std::map<kube::Name, ClaimFacts> claims;  // of all volumes of the VMs that have one, and of their persistent states
+  // The claims of persistent states, by VM; empty for one that has none yet. Only of namespaces in which claims may be read.
+  std::map<kube::Name, std::string> states;
   // Of the VMs themselves, those that have ended too; only of namespaces in which a VM has a claim and instances may be listed.
   std::map<std::string, std::map<std::string, kubevirt::VirtualMachineInstance>> instances;
   std::vector<std::string> unknown;  // what may not be read and what is therefore not known; one sentence each
   // An empty one where the claim is none of those asked for.
   ClaimFacts of(const std::string& ns, const std::string& claim) const;
 };
+
+// Whether KubeVirt keeps a claim of its own for the VM, by the VM's spec and status.
+bool keeps_state(const kubevirt::VirtualMachine& vm);
 
 // At most one list per kind and namespace (claims, pods, instances; DataVolumes where one owns a claim or a claim is missing), and one each
 // of the three kinds of classes. What is forbidden is left unknown; a kind that the server does not have has no objects. Changes nothing.

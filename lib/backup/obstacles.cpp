@@ -10,6 +10,8 @@ namespace {
 
 using kubevirt::VirtualMachine;
 
+std::string start_once(const VirtualMachine& vm) { return "start the VM once: virtctl start " + vm.name + " -n " + vm.ns; }
+
 class Judge {
  public:
   Judge(const VirtualMachine& vm, const std::string& claim, const ClaimFacts& facts, bool has_instance)
@@ -32,7 +34,7 @@ class Judge {
   std::string look_at(const char* kind, const std::string& name) const {
     return std::string("see why with: kubectl describe ") + kind + ' ' + name + " -n " + vm_.ns;
   }
-  std::string start_it() const { return "start the VM once: virtctl start " + vm_.name + " -n " + vm_.ns; }
+  std::string start_it() const { return start_once(vm_); }
   std::string edit_it() const { return "kubectl edit virtualmachine " + vm_.name + " -n " + vm_.ns; }
 
   // It is stopped, nobody is to start it, and no other pod has the claim either.
@@ -120,6 +122,12 @@ class Judge {
 };
 
 }  // namespace
+
+Obstacle unmade_state(const VirtualMachine& vm, bool has_instance) {
+  const std::string why = "KubeVirt has not made its claim yet";
+  if (has_instance || vm.printable_status != "Stopped") return {why, true, false, {}};
+  return {why + ", which it does at the VM's first start", false, false, start_once(vm)};
+}
 
 std::vector<Obstacle> obstacles(const VirtualMachine& vm, const std::string& claim, const ClaimFacts& facts, bool has_instance) {
   return Judge(vm, claim, facts, has_instance).judge();

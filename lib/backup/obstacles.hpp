@@ -32,4 +32,8 @@ struct Obstacle {
 // containerized-data-importer-api, pkg/apis/core/v1beta1/utils.go: IsPopulated; the answers of a real 1.9.0]
 std::vector<Obstacle> obstacles(const kubevirt::VirtualMachine& vm, const std::string& claim, const ClaimFacts& facts, bool has_instance);
 
+// The same where the VM keeps a persistent state and there is no claim for that: KubeVirt makes it when the VM starts, and waits until it
+// has. [kubevirt 1.9.0, pkg/storage/snapshot/source.go Lock: IsErrNoBackendPVC]
+Obstacle unmade_state(const kubevirt::VirtualMachine& vm, bool has_instance);
+
 }  // namespace vmbackup::backup

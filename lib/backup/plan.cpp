@@ -17,6 +17,7 @@
 #include "backup/snapshot_group.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
+#include "kubevirt/persistent_state.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::backup {
@@ -88,9 +89,12 @@ class Planner {
     if (!plan.refusal) add_disks(vm, what, plan);
     if (!plan.refusal && plan.running) add_recipe(vm, plan);
     if (!plan.refusal) refuse_to_wait(what, plan);
+    const auto accepted = [this](const std::string& name) {
+      return std::find(request_.accept_raw.begin(), request_.accept_raw.end(), name) != request_.accept_raw.end();
+    };
     for (DiskReport& disk : plan.disks) {
-      const std::vector<std::string>& raw = request_.accept_raw;
-      disk.accepted_raw = std::find(raw.begin(), raw.end(), disk.name) != raw.end();
+      const bool state = disk.source == k_backend_storage;
+      disk.accepted_raw = accepted(disk.name) || (state && accepted(kubevirt::k_state_volume_of_instance));
     }
     if (!plan.refusal) warn_of_left_out(plan);
     judge_best(plan);

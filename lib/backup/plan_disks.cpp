@@ -8,6 +8,7 @@
 #include "backup/freeze_reach.hpp"
 #include "backup/obstacles.hpp"
 #include "base/text.hpp"
+#include "kubevirt/persistent_state.hpp"
 
 namespace vmbackup::backup {
 
@@ -42,7 +43,24 @@ DiskReport plan_disk(const kubevirt::Volume& volume, const VirtualMachine& vm) {
   return disk;
 }
 
+// What KubeVirt keeps of the VM beside its volumes. Maps of changed blocks alone are nothing that a restored VM would lack.
+DiskReport plan_state(const VirtualMachine& vm) {
+  using Kind = kubevirt::Volume::Kind;
+  DiskReport disk = plan_disk({kubevirt::state_volume_of(vm.name), Kind::persistent_volume_claim, k_backend_storage, {}}, vm);
+  disk.counts = vm.persistent_state;
+  disk.file_system = false;
+  disk.reach = "it is what KubeVirt keeps of TPM and firmware, and no file system of the guest's";
+  return disk;
+}
+
 constexpr const char* k_or_force = "; or take it all the same with --force";
+
+std::vector<Obstacle> obstacles_of(const DiskReport& disk, const DiskFacts& facts, const VirtualMachine& vm, bool has_instance) {
+  if (!disk.claim.empty()) return obstacles(vm, disk.claim, facts.of(vm.ns, disk.claim), has_instance);
+  // Of a VM whose claims may not be read it is not known.
+  const bool unmade = disk.source == k_backend_storage && vm.persistent_state && facts.states.count({vm.ns, vm.name}) > 0;
+  return unmade ? std::vector<Obstacle>{unmade_state(vm, has_instance)} : std::vector<Obstacle>();
+}
 
 // What keeps KubeVirt from beginning: the mend of the first, for one command is what a person can run.
 std::optional<Error> check_claims(const DiskFacts& facts, const VirtualMachine& vm, const std::string& what, bool has_instance,
@@ -51,8 +69,7 @@ std::optional<Error> check_claims(const DiskFacts& facts, const VirtualMachine& 
   std::string mend;
   bool all_busy = true;
   for (const DiskReport& disk : plan.disks) {
-    if (disk.claim.empty()) continue;
-    for (const Obstacle& obstacle : obstacles(vm, disk.claim, facts.of(vm.ns, disk.claim), has_instance)) {
+    for (const Obstacle& obstacle : obstacles_of(disk, facts, vm, has_instance)) {
       const std::string why = "disk " + disk.name + ": " + obstacle.why;
       if (obstacle.passes) {
         plan.waits.push_back(why + "; KubeVirt would wait for that until the failure deadline");
@@ -120,6 +137,7 @@ std::vector<DiskReport> plan_disks(const VirtualMachine& vm) {
   for (const kubevirt::Volume& volume : vm.volumes) {
     if (volume.kind != kubevirt::Volume::Kind::configuration) disks.push_back(plan_disk(volume, vm));
   }
+  if (keeps_state(vm)) disks.push_back(plan_state(vm));
   return disks;
 }
 
@@ -155,6 +173,9 @@ void add_reach(const VirtualMachineInstance& vmi, const kubevirt::GuestInfo& inf
 
 void add_facts(const DiskFacts& facts, const VirtualMachine& vm, SnapshotPlan& plan) {
   for (DiskReport& disk : plan.disks) {
+    if (const auto state = facts.states.find({vm.ns, vm.name}); disk.source == k_backend_storage && state != facts.states.end()) {
+      disk.claim = state->second;
+    }
     if (disk.claim.empty()) continue;
     const ClaimFacts claim = facts.of(vm.ns, disk.claim);
     if (claim.instances) disk.shared = !other_instances(claim, vm.name).empty();

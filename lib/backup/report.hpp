@@ -19,6 +19,9 @@ namespace vmbackup::backup {
 enum class Outcome { done, failed, skipped, planned };
 const char* to_string(Outcome outcome);
 
+// The source of a disk that is none of the VM's volumes: what KubeVirt keeps of the VM beside them (kubevirt/persistent_state.hpp).
+inline constexpr const char* k_backend_storage = "backendStorage";
+
 struct DiskReport {
   std::string name;    // the VM's volume
   std::string source;  // "persistentVolumeClaim", "dataVolume", "containerDisk", ...

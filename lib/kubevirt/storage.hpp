@@ -23,6 +23,8 @@ struct PersistentVolumeClaim {
   std::optional<std::string> storage_class;  // none: not set, which is not the same as empty
   std::string volume_mode;                   // "Block", "Filesystem"
   std::string data_volume;                   // that owns it as its controller, or empty
+  std::string state_of;                      // the VM whose persistent state it holds (persistent_state.hpp), or empty
+  std::string created;                       // as the server writes it, which sorts by time
 };
 base::Result<PersistentVolumeClaim> decode_claim(const json::Value& object);
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kubevirt/decode.hpp"
+#include "kubevirt/persistent_state.hpp"
 
 namespace vmbackup::kubevirt {
 
@@ -79,9 +80,9 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   vm.snapshot_in_progress = status.string("snapshotInProgress");
   vm.restore_in_progress = status.string("restoreInProgress");
   const json::Reader spec = root.member("spec");
-  spec.member("template").member("spec").for_each("volumes", [&](const json::Reader& volume) {
-    vm.volumes.push_back(decode_volume(volume));
-  });
+  const json::Reader instance = spec.member("template").member("spec");
+  instance.for_each("volumes", [&](const json::Reader& volume) { vm.volumes.push_back(decode_volume(volume)); });
+  vm.persistent_state = has_persistent_state(instance);
   spec.for_each("dataVolumeTemplates",
                 [&](const json::Reader& made) { vm.data_volume_templates.push_back(made.member("metadata").required_string("name")); });
   status.for_each("volumeSnapshotStatuses", [&](const json::Reader& entry) {

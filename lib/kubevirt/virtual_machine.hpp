@@ -47,6 +47,7 @@ struct VirtualMachine {
   std::vector<Volume> volumes;
   std::vector<std::string> data_volume_templates;       // names of the DataVolumes that KubeVirt makes for it, also while it is stopped
   std::vector<VolumeSnapshotSupport> snapshot_support;  // may be empty on a new VM
+  bool persistent_state = false;                        // of TPM or firmware (persistent_state.hpp), in a claim that is none of `volumes`
   // Empty where there is none.
   std::string annotation(const std::string& key) const;
 };

@@ -7,6 +7,7 @@
 #include "json/reader.hpp"
 #include "kube/quantity.hpp"
 #include "kubevirt/decode.hpp"
+#include "kubevirt/persistent_state.hpp"
 #include "kubevirt/resources.hpp"
 
 namespace vmbackup::kubevirt {
@@ -148,12 +149,9 @@ base::Result<VmSnapshotContent> decode_vm_snapshot_content(const json::Value& ob
   content.name = metadata.required_string("name");
   content.uid = metadata.required_string("uid");
   content.snapshot_name = spec.string("virtualMachineSnapshotName");
-  spec.member("source")
-      .member("virtualMachine")
-      .member("spec")
-      .member("template")
-      .member("spec")
-      .for_each("volumes", [&](const json::Reader& volume) { content.vm_volumes.push_back(decode_volume(volume)); });
+  const json::Reader instance = spec.member("source").member("virtualMachine").member("spec").member("template").member("spec");
+  instance.for_each("volumes", [&](const json::Reader& volume) { content.vm_volumes.push_back(decode_volume(volume)); });
+  content.persistent_state = has_persistent_state(instance);
   spec.for_each("volumeBackups", [&](const json::Reader& backup) {
     const json::Reader claim = backup.member("persistentVolumeClaim");
     content.backups.push_back({backup.required_string("volumeName"), claim.member("metadata").string("name"),

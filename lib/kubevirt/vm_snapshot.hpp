@@ -86,6 +86,7 @@ struct VmSnapshotContent {
   std::string uid;
   std::string snapshot_name;       // spec.virtualMachineSnapshotName
   std::vector<Volume> vm_volumes;  // of the VM as it was at the snapshot
+  bool persistent_state = false;   // of its TPM or firmware (persistent_state.hpp)
   std::vector<VolumeBackup> backups;
   std::vector<VolumeCut> cuts;
   bool ready_to_use = false;

@@ -135,6 +135,21 @@ TEST_CASE("the persistent state that KubeVirt adds by itself is a disk of its ow
   CHECK(disk(backup::assemble(parts), "persistent-state-for-db-0").source == "backendStorage");
 }
 
+TEST_CASE("a VM that keeps the state of TPM or firmware is not complete without it, whether it was planned or not") {
+  kubevirt::VmSnapshot snapshot = succeeded();
+  snapshot.excluded_volumes = {"persistent-state-for-db-0"};
+  backup::SnapshotParts parts{snapshot, content_of({k_root}, {{"root", "r", "rig", "vs"}}), {}, {}};
+  CHECK(backup::assemble(parts).complete);  // of changed blocks alone: nothing that a restore needs
+  parts.content->persistent_state = true;
+  const backup::SnapshotItem left_out = backup::assemble(parts);
+  CHECK_FALSE(left_out.complete);
+  CHECK(left_out.reasons == std::vector<std::string>{"disk persistent-state-for-db-0 is not in the snapshot: KubeVirt left it out"});
+  parts.planned = {backup::disk_of(k_root)};
+  CHECK_FALSE(backup::assemble(parts).complete);
+  parts.content->backups.push_back({"persistent-state-for-db-0", "ps", "rig", "vs2"});
+  CHECK(backup::assemble(parts).complete);
+}
+
 TEST_CASE("the state in words") {
   kubevirt::VmSnapshot snapshot = succeeded();
   CHECK(backup::state_in_words(snapshot) == "VirtualMachineSnapshot prod/s1, Succeeded");

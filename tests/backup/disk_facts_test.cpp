@@ -228,6 +228,38 @@ TEST_CASE("the instances of the VMs come with the list: those that run and those
   CHECK(story.read({{"prod", "db-0"}})->instances.empty());
 }
 
+TEST_CASE("the claim of a VM's persistent state is found by its label: the newest that is not being deleted") {
+  Story story;
+  story.vm("prod", "db-0", "rig", false);
+  story.vm("prod", "db-1", "rig", false);
+  story.vm("prod", "db-2", "rig", false);
+  story.cluster.settle();
+  for (const char* name : {"db-0", "db-1"}) {
+    story.cluster.change(kubevirt::virtual_machines(), {"prod", name}, [](json::Value& vm) {
+      vm["spec"]["template"]["spec"]["domain"]["devices"].set("tpm", json::Value::object({{"persistent", true}}));
+    });
+  }
+  const auto state = [&](const std::string& name, const std::string& of) {
+    story.cluster.apply_manifest("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata:\n  namespace: prod\n  name: " + name +
+                                 "\n  labels: {persistent-state-for: " + of +
+                                 "}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}\n");
+    story.clock.advance(1h);
+  };
+  state("one", "db-0");
+  state("two", "db-0");
+  state("three", "db-0");
+  state("other", "db-2");
+  story.cluster.settle();
+  const base::Result<backup::DiskFacts> facts = story.read({{"prod", "db-0"}, {"prod", "db-1"}, {"prod", "db-2"}});
+  REQUIRE(facts.ok());
+  // db-1 has none yet, and db-2 keeps no state.
+  REQUIRE(facts->states.size() == 2);
+  CHECK(facts->states.at({"prod", "db-0"}) == "three");
+  CHECK(facts->states.at({"prod", "db-1"}).empty());
+  CHECK(facts->of("prod", "three").bound);
+  CHECK(facts->of("prod", "three").instances->empty());
+}
+
 TEST_CASE("a claim that another running VM also has") {
   Story story;
   story.vm("prod", "db-0");

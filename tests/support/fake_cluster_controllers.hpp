@@ -33,6 +33,7 @@ class VmController {
  private:
   void reconcile(const kube::Name& name);
   void make_data_volumes(const json::Value& vm);
+  void make_state_claim(const json::Value& vm);
   void start(const json::Value& vm);
   void bring_up(const kube::Name& name, const std::string& uid);
   void make_running(const kube::Name& name, const std::string& uid);
@@ -86,6 +87,11 @@ struct VolumeClaim {
   std::string claim;
 };
 std::vector<VolumeClaim> volume_claims(const json::Value& vm);
+// A persistent TPM or EFI variables: KubeVirt keeps them in a claim of its own, made when the VM starts.
+bool needs_state(const json::Value& vm);
+std::string state_volume(const json::Value& vm);
+// volume_claims(), and the claim of the VM's state where there is one. [kubevirt 1.9.0, pkg/storage/utils/volumes.go]
+std::vector<VolumeClaim> all_claims(const World& world, const json::Value& vm);
 
 // VirtualMachineSnapshot: lock, content, status, unlock. [kubevirt 1.9.0, pkg/storage/snapshot/snapshot.go, source.go]
 class SnapshotController {

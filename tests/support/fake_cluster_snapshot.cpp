@@ -147,8 +147,10 @@ std::string filler_of(const json::Value& claim) {
 }  // namespace
 
 std::optional<std::string> SnapshotController::volumes_obstacle(const json::Value& vm) const {
+  // It waits, and does not say for what.
+  if (needs_state(vm) && all_claims(world_, vm).size() == volume_claims(vm).size()) return "";
   const std::string prefix = " source " + namespace_of(vm) + "/" + name_of(vm) + " volume ";
-  for (const VolumeClaim& each : volume_claims(vm)) {
+  for (const VolumeClaim& each : all_claims(world_, vm)) {
     const json::Value* claim = world_.store.find(kind("PersistentVolumeClaim"), namespace_of(vm), each.claim);
     if (claim == nullptr) return prefix + "doesnt exist: " + each.claim;
     if (being_deleted(*claim)) return prefix + "is being deleted: " + each.claim;
@@ -168,13 +170,13 @@ std::string SnapshotController::pods_obstacle(const json::Value& vm) const {
   if (world_.store.find(vmi_kind(), namespace_of(vm), name_of(vm)) != nullptr) return "";
   int pods = 0;
   std::string names;
-  for (const VolumeClaim& each : volume_claims(vm)) names += (names.empty() ? "" : " ") + each.claim;
+  for (const VolumeClaim& each : all_claims(world_, vm)) names += (names.empty() ? "" : " ") + each.claim;
   for (const json::Value* pod : world_.store.list(kind("Pod"), namespace_of(vm))) {
     const std::string& phase = pod->path({"status", "phase"}).as_string();
     bool uses = false;
     for (const json::Value& volume : pod->path({"spec", "volumes"}).items()) {
       const std::string& claim = volume.path({"persistentVolumeClaim", "claimName"}).as_string();
-      for (const VolumeClaim& each : volume_claims(vm)) uses = uses || claim == each.claim;
+      for (const VolumeClaim& each : all_claims(world_, vm)) uses = uses || claim == each.claim;
     }
     if (uses && phase != "Succeeded") ++pods;
   }
@@ -229,7 +231,7 @@ json::Value SnapshotController::source_of(const json::Value& vm) const {
 void SnapshotController::make_content(const json::Value& snapshot, const json::Value& vm) {
   const std::string ns = namespace_of(snapshot);
   json::Value backups = json::Value::array();
-  for (const VolumeClaim& each : volume_claims(vm)) {
+  for (const VolumeClaim& each : all_claims(world_, vm)) {
     const json::Value* claim = world_.store.find(kind("PersistentVolumeClaim"), ns, each.claim);
     const ClassChoice choice = snapshot_class_of(world_, *claim);
     // Only logged, never told: the snapshot waits for its deadline.
@@ -310,7 +312,12 @@ void SnapshotController::set_volumes(json::Value& status, const json::Value& con
   json::Value included = json::Value::array();
   json::Value excluded = json::Value::array();
   bool partial = false;
-  for (const json::Value& volume : content.path({"spec", "source", "virtualMachine", "spec", "template", "spec", "volumes"}).items()) {
+  const json::Value& vm = content.path({"spec", "source", "virtualMachine"});
+  json::Value volumes = vm.path({"spec", "template", "spec", "volumes"});
+  if (needs_state(vm)) {
+    volumes.push_back(json::Value::object({{"name", state_volume(vm)}, {"persistentVolumeClaim", json::Value::object()}}));
+  }
+  for (const json::Value& volume : volumes.items()) {
     bool inside = false;
     for (const json::Value& backup : content.path({"spec", "volumeBackups"}).items()) {
       inside = inside || backup.path({"volumeName"}) == volume.path({"name"});

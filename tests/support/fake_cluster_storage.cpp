@@ -242,7 +242,7 @@ void StorageController::remove(const json::Value& snapshot) {
 
 std::string StorageController::vm_of_claim(const std::string& ns, const std::string& claim) const {
   for (const json::Value* vm : world_.store.list(kind("VirtualMachine"), ns)) {
-    for (const VolumeClaim& each : volume_claims(*vm)) {
+    for (const VolumeClaim& each : all_claims(world_, *vm)) {
       if (each.claim == claim) return name_of(*vm);
     }
   }

@@ -97,7 +97,21 @@ bool VmController::claims_ready(const json::Value& vm) const {
   return true;
 }
 
+void VmController::make_state_claim(const json::Value& vm) {
+  if (!needs_state(vm) || all_claims(world_, vm).size() > volume_claims(vm).size()) return;
+  json::Value claim = json::Value::object();
+  claim["metadata"].set("name", state_volume(vm) + "-" + world_.store.new_uid().substr(0, 5));
+  claim["metadata"].set("namespace", namespace_of(vm));
+  claim["metadata"].set("labels", json::Value::object({{"persistent-state-for", name_of(vm)}}));
+  claim["metadata"].set("ownerReferences", json::Value::array({owner_reference(vm_kind(), vm)}));
+  claim.set("spec", json::Value::object({{"accessModes", json::Value::array({"ReadWriteOnce"})},
+                                         {"resources", json::Value::object({{"requests", json::Value::object({{"storage", "10Mi"}})}})}}));
+  admit(world_, pvc_kind(), claim, json::Value(), false);
+  world_.store.create(pvc_kind(), claim);
+}
+
 void VmController::start(const json::Value& vm) {
+  make_state_claim(vm);
   const std::string revision = "revision-start-vm-" + uid_of(vm) + "-" + std::to_string(vm.path({"metadata", "generation"}).as_integer());
   if (world_.store.find(kind("ControllerRevision"), namespace_of(vm), revision) == nullptr) {
     json::Value object = json::Value::object({{"data", json::Value::object({{"spec", vm.path({"spec"})}})}, {"revision", 1}});
@@ -263,9 +277,13 @@ std::string printable_status(const json::Value& vm, const json::Value* vmi) {
 
 json::Value volume_statuses(const World& world, const json::Value& vm) {
   json::Value result = json::Value::array();
-  const std::vector<VolumeClaim> claims = volume_claims(vm);
+  const std::vector<VolumeClaim> claims = all_claims(world, vm);
+  std::vector<std::string> names;
   for (const json::Value& volume : vm.path({"spec", "template", "spec", "volumes"}).items()) {
-    const std::string& name = volume.path({"name"}).as_string();
+    names.push_back(volume.path({"name"}).as_string());
+  }
+  if (claims.size() > volume_claims(vm).size()) names.push_back(state_volume(vm));
+  for (const std::string& name : names) {
     std::string reason = "Snapshot is not supported for this volumeSource type [" + name + "]";
     for (const VolumeClaim& each : claims) {
       if (each.volume != name) continue;
@@ -339,6 +357,25 @@ std::vector<VolumeClaim> volume_claims(const json::Value& vm) {
       const std::string& claim = volume.path({source, key}).as_string();
       if (!claim.empty()) result.push_back({name, claim});
     }
+  }
+  return result;
+}
+
+bool needs_state(const json::Value& vm) {
+  const json::Value& domain = vm.path({"spec", "template", "spec", "domain"});
+  return domain.path({"devices", "tpm", "persistent"}).as_bool() || domain.path({"firmware", "bootloader", "efi", "persistent"}).as_bool();
+}
+
+std::string state_volume(const json::Value& vm) { return "persistent-state-for-" + name_of(vm); }
+
+std::vector<VolumeClaim> all_claims(const World& world, const json::Value& vm) {
+  std::vector<VolumeClaim> result = volume_claims(vm);
+  if (!needs_state(vm)) return result;
+  for (const json::Value* claim : world.store.list(pvc_kind(), namespace_of(vm))) {
+    const json::Value* of = claim->path({"metadata", "labels"}).find("persistent-state-for");
+    if (of == nullptr || of->as_string() != name_of(vm)) continue;
+    result.push_back({state_volume(vm), name_of(*claim)});
+    break;
   }
   return result;
 }
