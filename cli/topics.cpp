@@ -74,7 +74,8 @@ void write_levels(Page& page) {
   page.item("the state of TPM and firmware",
             "of a VM with a persistent TPM or persistent EFI variables KubeVirt keeps them in a claim of its own, persistent-state-for-VM. "
             "It is a disk like the others: a snapshot without it is not complete, for what is encrypted with that TPM could not be opened. "
-            "No freeze reaches it, a pause does; --accept-raw persistent-state-for-this-vm accepts it, whatever the VM is called");
+            "No freeze reaches it, a pause does; --accept-raw persistent-state-for-this-vm accepts it, whatever the VM is called. KubeVirt "
+            "leaves it out without a word where the TPM comes from the VM's preference alone: the VM's own definition has to name it too");
   page.heading("When a freeze is proven");
   page.paragraphs(
       "t0 is when our freeze was sent or, where KubeVirt's controller freezes, when the create of the snapshot was sent. The last cut "

@@ -264,7 +264,7 @@ Result<DiskFacts> read_disk_facts(kube::Client& client, const std::vector<kubevi
     for (const kubevirt::Volume& volume : vm.volumes) {
       if (!volume.claim.empty()) by_name[vm.ns].wanted.insert(volume.claim);
     }
-    if (keeps_state(vm)) by_name[vm.ns].with_state.insert(vm.name);
+    if (keeps_state(vm) || vm.has_preference) by_name[vm.ns].with_state.insert(vm.name);
   }
   DiskFacts facts;
   if (by_name.empty()) return facts;

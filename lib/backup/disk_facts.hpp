@@ -43,7 +43,8 @@ struct ClaimFacts {
 
 struct DiskFacts {
   std::map<kube::Name, ClaimFacts> claims;  // of all volumes of the VMs that have one, and of their persistent states
-  // The claims of persistent states, by VM; empty for one that has none yet. Only of namespaces in which claims may be read.
+  // The claims of persistent states, by VM; empty for one that has none yet. Of VMs that keep one, or may by their preference, and only of
+  // namespaces in which claims may be read.
   std::map<kube::Name, std::string> states;
   // Of the VMs themselves, those that have ended too; only of namespaces in which a VM has a claim and instances may be listed.
   std::map<std::string, std::map<std::string, kubevirt::VirtualMachineInstance>> instances;

@@ -96,6 +96,7 @@ class Planner {
       const bool state = disk.source == k_backend_storage;
       disk.accepted_raw = accepted(disk.name) || (state && accepted(kubevirt::k_state_volume_of_instance));
     }
+    if (!plan.refusal) add_unseen_state(vm, instance_of({vm.ns, vm.name}), facts_, plan.disks);
     if (!plan.refusal) warn_of_left_out(plan);
     judge_best(plan);
     return plan;

@@ -153,6 +153,23 @@ void add_hotplugged(const VirtualMachineInstance& vmi, std::vector<DiskReport>& 
   }
 }
 
+void add_unseen_state(const VirtualMachine& vm, const VirtualMachineInstance* vmi, const DiskFacts& facts, std::vector<DiskReport>& disks) {
+  if (vm.persistent_state) return;
+  const auto claim = facts.states.find({vm.ns, vm.name});
+  const std::string claim_name = claim == facts.states.end() ? std::string() : claim->second;
+  if (vmi != nullptr ? !vmi->persistent_state : !vm.has_preference || claim_name.empty()) return;
+  for (DiskReport& disk : disks) {
+    if (disk.source != k_backend_storage) continue;
+    disk.counts = true;  // it is in the snapshot for another reason
+    return;
+  }
+  DiskReport disk{.name = kubevirt::state_volume_of(vm.name), .source = k_backend_storage, .claim = claim_name};
+  disk.reason =
+      "KubeVirt looks for TPM and firmware in the VM's own definition alone, and they are in its preference; say there as well that "
+      "they are persistent";
+  disks.push_back(std::move(disk));
+}
+
 void warn_of_left_out(SnapshotPlan& plan) {
   for (const DiskReport& disk : plan.disks) {
     if (disk.included || !disk.counts) continue;

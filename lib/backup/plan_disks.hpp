@@ -18,6 +18,12 @@ std::vector<DiskReport> plan_disks(const kubevirt::VirtualMachine& vm);
 // Those of the running instance that are not in the VM's spec: no snapshot holds them.
 void add_hotplugged(const kubevirt::VirtualMachineInstance& vmi, std::vector<DiskReport>& disks);
 
+// The state of TPM and firmware that no snapshot holds: KubeVirt looks for them in the VM's own definition alone, while its instance has
+// them by its preference. `vmi`: of a running VM, or nullptr; then it is told by the claim that is there. [kubevirt 1.9.0,
+// pkg/storage/utils/volumes.go needsBackendPVC; the answers of a real 1.9.0]
+void add_unseen_state(const kubevirt::VirtualMachine& vm, const kubevirt::VirtualMachineInstance* vmi, const DiskFacts& facts,
+                      std::vector<DiskReport>& disks);
+
 // One warning for each disk that the snapshot will lack.
 void warn_of_left_out(SnapshotPlan& plan);
 

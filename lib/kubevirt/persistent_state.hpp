@@ -18,8 +18,9 @@ std::string state_volume_of(const std::string& vm);
 // What stands for it in the status of every instance. [kubevirt 1.9.0, pkg/storage/backend-storage/backend-storage.go]
 inline constexpr const char* k_state_volume_of_instance = "persistent-state-for-this-vm";
 
-// Whether a VM of this spec.template.spec has a TPM or EFI variables that outlast its instance. Without the claim it is another machine to
-// its guest: disks encrypted with its TPM cannot be opened. [kubevirt 1.9.0, pkg/storage/backend-storage IsBackendStorageNeeded; pkg/tpm]
+// Whether a VM of this spec.template.spec, or an instance of this spec, has a TPM or EFI variables that outlast its instance. Without the
+// claim it is another machine to its guest: disks encrypted with its TPM cannot be opened. [kubevirt 1.9.0, pkg/storage/backend-storage
+// IsBackendStorageNeeded; pkg/tpm]
 bool has_persistent_state(const json::Reader& template_spec);
 
 }  // namespace vmbackup::kubevirt

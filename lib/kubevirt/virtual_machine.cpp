@@ -83,6 +83,7 @@ base::Result<VirtualMachine> decode_virtual_machine(const json::Value& object) {
   const json::Reader instance = spec.member("template").member("spec");
   instance.for_each("volumes", [&](const json::Reader& volume) { vm.volumes.push_back(decode_volume(volume)); });
   vm.persistent_state = has_persistent_state(instance);
+  vm.has_preference = spec.member("preference").present();
   spec.for_each("dataVolumeTemplates",
                 [&](const json::Reader& made) { vm.data_volume_templates.push_back(made.member("metadata").required_string("name")); });
   status.for_each("volumeSnapshotStatuses", [&](const json::Reader& entry) {
@@ -116,6 +117,7 @@ base::Result<VirtualMachineInstance> decode_virtual_machine_instance(const json:
   vmi.guest_os_id = status.member("guestOSInfo").string("id");
   const json::Reader spec = root.member("spec");
   spec.for_each("volumes", [&](const json::Reader& volume) { vmi.volumes.push_back(decode_volume(volume)); });
+  vmi.persistent_state = has_persistent_state(spec);
   spec.member("domain").member("devices").for_each("disks", [&](const json::Reader& disk) {
     vmi.disks.push_back({disk.required_string("name"), "", disk.string("serial"), disk.member("cdrom").present()});
   });

@@ -48,6 +48,7 @@ struct VirtualMachine {
   std::vector<std::string> data_volume_templates;       // names of the DataVolumes that KubeVirt makes for it, also while it is stopped
   std::vector<VolumeSnapshotSupport> snapshot_support;  // may be empty on a new VM
   bool persistent_state = false;                        // of TPM or firmware (persistent_state.hpp), in a claim that is none of `volumes`
+  bool has_preference = false;                          // which may say more of TPM and firmware than stands here
   // Empty where there is none.
   std::string annotation(const std::string& key) const;
 };
@@ -80,6 +81,7 @@ struct VirtualMachineInstance {
   std::vector<std::string> hotplugged;  // volumes of status.volumeStatus that carry hotplugVolume
   std::vector<Volume> volumes;          // spec.volumes
   std::vector<InstanceDisk> disks;      // spec.domain.devices.disks, in that order
+  bool persistent_state = false;        // of TPM or firmware, with what the VM's preference says of them
   std::string active_pod;               // UID of the one pod of status.activePods on `node`; empty where there is none or more than one
   bool final() const { return phase == "Succeeded" || phase == "Failed"; }
 };
