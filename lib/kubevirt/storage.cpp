@@ -38,9 +38,7 @@ Result<PersistentVolumeClaim> decode_claim(const json::Value& object) {
   claim.storage_class = spec.optional_string("storageClassName");
   claim.volume_mode = spec.string("volumeMode");
   claim.data_volume = controller_of(metadata, "DataVolume");
-  for (const auto& [key, value] : metadata.string_map("labels")) {
-    if (key == k_state_label) claim.state_of = value;
-  }
+  claim.state_of = metadata.member("labels").string(k_state_label);
   claim.created = metadata.string("creationTimestamp");
   if (std::optional<base::Error> error = root.error()) return *error;
   return claim;

@@ -90,6 +90,8 @@ std::vector<VolumeClaim> volume_claims(const json::Value& vm);
 // A persistent TPM or EFI variables: KubeVirt keeps them in a claim of its own, made when the VM starts.
 bool needs_state(const json::Value& vm);
 std::string state_volume(const json::Value& vm);
+// That claim, found by its label; empty: there is none.
+std::string state_claim(const World& world, const json::Value& vm);
 // volume_claims(), and the claim of the VM's state where there is one. [kubevirt 1.9.0, pkg/storage/utils/volumes.go]
 std::vector<VolumeClaim> all_claims(const World& world, const json::Value& vm);
 

@@ -148,7 +148,7 @@ std::string filler_of(const json::Value& claim) {
 
 std::optional<std::string> SnapshotController::volumes_obstacle(const json::Value& vm) const {
   // It waits, and does not say for what.
-  if (needs_state(vm) && all_claims(world_, vm).size() == volume_claims(vm).size()) return "";
+  if (needs_state(vm) && state_claim(world_, vm).empty()) return "";
   const std::string prefix = " source " + namespace_of(vm) + "/" + name_of(vm) + " volume ";
   for (const VolumeClaim& each : all_claims(world_, vm)) {
     const json::Value* claim = world_.store.find(kind("PersistentVolumeClaim"), namespace_of(vm), each.claim);
@@ -170,13 +170,14 @@ std::string SnapshotController::pods_obstacle(const json::Value& vm) const {
   if (world_.store.find(vmi_kind(), namespace_of(vm), name_of(vm)) != nullptr) return "";
   int pods = 0;
   std::string names;
-  for (const VolumeClaim& each : all_claims(world_, vm)) names += (names.empty() ? "" : " ") + each.claim;
+  const std::vector<VolumeClaim> claims = all_claims(world_, vm);
+  for (const VolumeClaim& each : claims) names += (names.empty() ? "" : " ") + each.claim;
   for (const json::Value* pod : world_.store.list(kind("Pod"), namespace_of(vm))) {
     const std::string& phase = pod->path({"status", "phase"}).as_string();
     bool uses = false;
     for (const json::Value& volume : pod->path({"spec", "volumes"}).items()) {
       const std::string& claim = volume.path({"persistentVolumeClaim", "claimName"}).as_string();
-      for (const VolumeClaim& each : all_claims(world_, vm)) uses = uses || claim == each.claim;
+      for (const VolumeClaim& each : claims) uses = uses || claim == each.claim;
     }
     if (uses && phase != "Succeeded") ++pods;
   }

@@ -98,7 +98,7 @@ bool VmController::claims_ready(const json::Value& vm) const {
 }
 
 void VmController::make_state_claim(const json::Value& vm) {
-  if (!needs_state(vm) || all_claims(world_, vm).size() > volume_claims(vm).size()) return;
+  if (!needs_state(vm) || !state_claim(world_, vm).empty()) return;
   json::Value claim = json::Value::object();
   claim["metadata"].set("name", state_volume(vm) + "-" + world_.store.new_uid().substr(0, 5));
   claim["metadata"].set("namespace", namespace_of(vm));
@@ -282,7 +282,7 @@ json::Value volume_statuses(const World& world, const json::Value& vm) {
   for (const json::Value& volume : vm.path({"spec", "template", "spec", "volumes"}).items()) {
     names.push_back(volume.path({"name"}).as_string());
   }
-  if (claims.size() > volume_claims(vm).size()) names.push_back(state_volume(vm));
+  if (!state_claim(world, vm).empty()) names.push_back(state_volume(vm));
   for (const std::string& name : names) {
     std::string reason = "Snapshot is not supported for this volumeSource type [" + name + "]";
     for (const VolumeClaim& each : claims) {
@@ -368,15 +368,18 @@ bool needs_state(const json::Value& vm) {
 
 std::string state_volume(const json::Value& vm) { return "persistent-state-for-" + name_of(vm); }
 
-std::vector<VolumeClaim> all_claims(const World& world, const json::Value& vm) {
-  std::vector<VolumeClaim> result = volume_claims(vm);
-  if (!needs_state(vm)) return result;
+std::string state_claim(const World& world, const json::Value& vm) {
+  if (!needs_state(vm)) return "";
   for (const json::Value* claim : world.store.list(pvc_kind(), namespace_of(vm))) {
     const json::Value* of = claim->path({"metadata", "labels"}).find("persistent-state-for");
-    if (of == nullptr || of->as_string() != name_of(vm)) continue;
-    result.push_back({state_volume(vm), name_of(*claim)});
-    break;
+    if (of != nullptr && of->as_string() == name_of(vm)) return name_of(*claim);
   }
+  return "";
+}
+
+std::vector<VolumeClaim> all_claims(const World& world, const json::Value& vm) {
+  std::vector<VolumeClaim> result = volume_claims(vm);
+  if (const std::string claim = state_claim(world, vm); !claim.empty()) result.push_back({state_volume(vm), claim});
   return result;
 }
 
